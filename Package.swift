@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+// CORE_ONLY=1 leaves out the executable and every third-party package: the sanitizer and fuzz builds take seconds then.
+// FUZZ=1 instruments the library targets for libFuzzer and adds the fuzz executables (see scripts/fuzz).
+let coreOnly = Context.environment["CORE_ONLY"] == "1"
+let fuzzing = Context.environment["FUZZ"] == "1"
+
+let settings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .strictMemorySafety(),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + (fuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
+
+let testSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: testSettings)
+}
+
+var targets: [Target] = [
+    .target(name: "CLinux"),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    library("AditWire", []),
+    library("AditCrypto", ["COpenSSL"]),
+    library("AditESP", ["AditWire", "AditCrypto"]),
+    library("AditIKE", ["AditWire", "AditCrypto"]),
+    library("AditLinux", ["AditWire", "CLinux"]),
+    library("AditForwarding", ["AditESP", "AditLinux", "AditWire"]),
+    library("AditControl", ["AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
+    library(
+        "Adit", ["AditControl", "AditForwarding", "AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
+    tests("AditWireTests", ["AditWire"]),
+    tests("AditCryptoTests", ["AditCrypto", "COpenSSL"]),
+    tests("AditESPTests", ["AditESP", "AditWire", "AditCrypto"]),
+    tests("AditIKETests", ["AditIKE", "AditWire", "AditCrypto"]),
+    tests("AditLinuxTests", ["AditLinux", "AditWire", "CLinux"]),
+    tests("AditForwardingTests", ["AditForwarding", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
+    tests(
+        "AditControlTests", ["AditControl", "AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
+    tests(
+        "AditTests",
+        ["Adit", "AditControl", "AditForwarding", "AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
+    tests("TidyTests", []),
+]
+
+if !coreOnly && !fuzzing {
+    targets += [
+        .executableTarget(
+            name: "adit",
+            dependencies: [
+                "Adit", "AditIKE", "AditWire", "AditCrypto",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            swiftSettings: settings),
+        tests(
+            "aditCommandTests",
+            ["adit", "Adit", "AditIKE", "AditWire", "AditCrypto", .product(name: "Logging", package: "swift-log")]),
+    ]
+}
+
+let package = Package(
+    name: "adit",
+    products: [
+        .library(name: "AditESP", targets: ["AditESP"]),
+        .library(name: "AditIKE", targets: ["AditIKE"]),
+        .library(name: "Adit", targets: ["Adit"]),
+    ],
+    dependencies: [],
+    targets: targets
+)
+
+if !coreOnly && !fuzzing {
+    package.products.append(.executable(name: "adit", targets: ["adit"]))
+    package.dependencies += [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ]
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+public import AditCrypto
+public import AditWire
+
+/// All that IKE needs to know of one connection; the vocabulary is swanctl's, the defaults are the secure ones.
+public struct ConnectionConfiguration: Sendable, Equatable {
+    /// The connection's name, unique within an endpoint.
+    public var name: String
+    /// Our outer addresses to use; empty means whichever the system routes by.
+    public var localAddresses: [IPAddress] = []
+    /// The peer's outer addresses, tried in turn; empty means any peer (`%any`, responder only).
+    public var remoteAddresses: [IPAddress] = []
+    /// The peer's UDP port for the first message.
+    public var remotePort: UInt16 = 500
+    /// Who we say we are; nil sends our outer address.
+    public var localID: Identity?
+    /// Who the peer must be; nil accepts any identity that authenticates.
+    public var remoteID: Identity?
+    /// How both sides prove who they are.
+    public var authentication: Authentication
+    /// IKE proposals in order of preference.
+    public var proposals: [Proposal] = Proposal.defaultIKE
+    /// The Child SAs; at least one.
+    public var children: [ChildConfiguration]
+    /// Liveness: how long without inbound traffic before the peer is asked; zero never asks.
+    public var dpdDelay: Duration = .seconds(30)
+    /// What happens when the peer is dead.
+    public var dpdAction: DeadPeerAction = .restart
+    /// When the IKE SA is rekeyed; zero never.
+    public var ikeRekeyTime: Duration = .seconds(4 * 3600)
+    /// Whether we fake a NAT so that ESP is always in UDP. ESP is in UDP either way, until raw ESP exists.
+    public var encap = true
+    /// Whether RFC 7383 fragmentation is offered and used.
+    public var fragmentation = true
+    /// Whether legacy algorithms (MODP 1024/1536, 3DES, MD5) may be negotiated.
+    public var allowLegacy = false
+
+    /// How the peers authenticate.
+    public enum Authentication: Sendable, Equatable {
+        /// A pre-shared key (RFC 7296 §2.15).
+        case preSharedKey(SecretBytes)
+    }
+
+    /// What to do when the peer no longer answers.
+    public enum DeadPeerAction: String, Sendable, CaseIterable { case restart, trap, clear }
+
+    /// A connection with the defaults for everything not named.
+    public init(name: String, authentication: Authentication, children: [ChildConfiguration]) {
+        self.name = name
+        self.authentication = authentication
+        self.children = children
+    }
+}
+
+/// One Child SA of a connection.
+public struct ChildConfiguration: Sendable, Equatable {
+    /// The child's name, unique within its connection.
+    public var name: String
+    /// What is protected on our side.
+    public var localSelectors: [TrafficSelector]
+    /// What is protected on the peer's side.
+    public var remoteSelectors: [TrafficSelector]
+    /// ESP proposals in order of preference; a key-exchange method in one asks for PFS.
+    public var proposals: [Proposal] = Proposal.defaultESP
+    /// When the tunnel comes up.
+    public var startAction: StartAction = .trap
+    /// When the SA is rekeyed; zero never.
+    public var rekeyTime: Duration = .seconds(3600)
+    /// Bytes in one direction after which the SA is rekeyed; nil for no limit.
+    public var rekeyBytes: UInt64?
+    /// Packets in one direction after which the SA is rekeyed; nil for the limit that the sequence number sets.
+    public var rekeyPackets: UInt64?
+    /// The anti-replay window in packets, 64 to 65,536.
+    public var replayWindow = 4096
+    /// Whether extended sequence numbers are offered and accepted.
+    public var esn = true
+    /// Whether the TCP MSS is lowered to what the tunnel carries.
+    public var clampMSS = true
+    /// Whether the inner DSCP is copied to the outer header.
+    public var copyDSCP = true
+    /// Whether ECN is carried as RFC 6040 says.
+    public var copyECN = true
+
+    /// When a child's tunnel comes up.
+    public enum StartAction: String, Sendable, CaseIterable {
+        /// When the gateway starts, and again whenever it was lost.
+        case start
+        /// On the first packet that matches.
+        case trap
+        /// Only when the peer or a command asks.
+        case none
+    }
+
+    /// A child with the defaults for everything not named.
+    public init(name: String, localSelectors: [TrafficSelector], remoteSelectors: [TrafficSelector]) {
+        self.name = name
+        self.localSelectors = localSelectors
+        self.remoteSelectors = remoteSelectors
+    }
+}

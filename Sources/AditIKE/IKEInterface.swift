@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+public import AditCrypto
+public import AditWire
+
+// The whole boundary of the IKE machine: events and a time go in, ordered effects and a next deadline come out.
+// ``IKEEndpoint`` performs nothing itself; its driver carries out the effects in the order in which they were appended.
+
+/// What can happen to an IKE endpoint.
+public enum IKEEvent: Sendable {
+    /// An IKE message arrived, without the non-ESP marker; `local.port` tells on which of our ports.
+    case datagram([UInt8], local: Endpoint, remote: Endpoint)
+    /// An operator, or a program, asks for something.
+    case command(IKECommand)
+    /// A packet matched a child's policy and there is no SA for it.
+    case acquire(connection: String, child: String)
+    /// The data plane's counters of an SA passed a limit, so the SA must be rekeyed.
+    case lifetimeReached(inboundSPI: SPI)
+    /// Authenticated traffic arrived on this SA since the last such event: the peer is alive.
+    case inboundActivity(inboundSPI: SPI)
+    /// The newest authenticated in-window packet of this SA came from a new address (RFC 7296 §2.23).
+    case peerMoved(inboundSPI: SPI, to: Endpoint)
+    /// ``IKEEndpoint/nextDeadline`` has passed.
+    case deadline
+}
+
+/// What an operator can ask.
+public enum IKECommand: Sendable {
+    /// Bring a connection up: its IKE SA and the named child, or all children.
+    case initiate(connection: String, child: String?)
+    /// Delete a connection's IKE SAs and with them its children; it stays down until asked again.
+    case terminate(connection: String)
+    /// Rekey the children of a connection.
+    case rekeyChildren(connection: String)
+    /// Rekey the IKE SA of a connection.
+    case rekeyIKE(connection: String)
+    /// Replace the configuration: unchanged connections keep their SAs, removed ones are deleted.
+    case configure([ConnectionConfiguration])
+    /// Delete everything; afterwards nothing is initiated or answered.
+    case shutdown
+}
+
+/// What the driver has to do, in this order.
+public enum IKEEffect: Sendable {
+    /// Send an IKE message; from port 4500 the driver puts the non-ESP marker before it. `local` may be unspecified (port only).
+    case send([UInt8], local: Endpoint, remote: Endpoint)
+    /// Put a new pair of ESP SAs into the data plane.
+    case installChild(ChildSAInstallation)
+    /// From now on send on this SA; its predecessor only receives (make before break).
+    case activateOutbound(inboundSPI: SPI)
+    /// Take a pair of ESP SAs out of the data plane.
+    case removeChild(inboundSPI: SPI)
+    /// The peer of these SAs is now reached at another address.
+    case moveChild(inboundSPI: SPI, local: Endpoint, remote: Endpoint)
+    /// Send a one-octet NAT keepalive (RFC 3948 §2.3).
+    case sendKeepalive(local: Endpoint, remote: Endpoint)
+    /// Tell whoever is interested.
+    case report(IKEReport)
+}
+
+/// A pair of ESP SAs as IKE agreed it.
+public struct ChildSAInstallation: Sendable {
+    /// The connection's and the child's names.
+    public var connection: String
+    public var child: String
+    /// The SPI that we chose, by which the peer sends to us.
+    public var inboundSPI: SPI
+    /// The SPI that the peer chose.
+    public var outboundSPI: SPI
+    /// The cipher suite of both directions.
+    public var suite: CipherSuite
+    /// Whether sequence numbers are extended.
+    public var esn: Bool
+    /// Encryption key (salt included), then integrity key.
+    public var inboundKey: SecretBytes
+    public var outboundKey: SecretBytes
+    /// The selectors agreed, after narrowing.
+    public var localSelectors: [TrafficSelector]
+    public var remoteSelectors: [TrafficSelector]
+    /// The outer endpoints.
+    public var local: Endpoint
+    public var remote: Endpoint
+    /// The inbound SPI of the SA that this one replaces.
+    public var replaces: SPI?
+    /// False: receive only, until ``IKEEffect/activateOutbound(inboundSPI:)``.
+    public var outboundActive: Bool
+    /// The child's configuration: replay window, lifetimes, DSCP, ECN, MSS clamp.
+    public var configuration: ChildConfiguration
+}
+
+/// What happened, for logs, `status` and programs.
+public enum IKEReport: Sendable {
+    /// The first message of a new IKE SA was sent or accepted.
+    case connecting(connection: String, remote: Endpoint, role: Role)
+    /// Both sides are authenticated.
+    case established(connection: String, IKESAStatus)
+    /// A Child SA came up; `replaces` is set after a rekey.
+    case childInstalled(connection: String, child: String, ChildSAStatus, replaces: SPI?)
+    /// A Child SA is gone.
+    case childRemoved(connection: String, child: String, inboundSPI: SPI)
+    /// The IKE SA was replaced by a new one without interruption.
+    case ikeRekeyed(connection: String, IKESAStatus)
+    /// The IKE SA is gone; the reason is for people.
+    case closed(connection: String, reason: String)
+    /// An attempt or an SA failed.
+    case failed(FailureReport)
+
+    /// Which side sent the first IKE_SA_INIT.
+    public enum Role: String, Sendable { case initiator, responder }
+}

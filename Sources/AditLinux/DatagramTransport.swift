@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditLinux
+
+/// Where outer datagrams come from and go to: a UDP socket pair, or an embedder's own transport. Used by one thread.
+public protocol DatagramTransport: AnyObject {
+    /// Descriptors that are readable when ``receive(into:)`` would return datagrams.
+    var descriptors: [CInt] { get }
+
+    /// Fills `batch` with what is there, without waiting; `batch.count` is 0 when nothing was.
+    func receive(into batch: DatagramBatch) -> DeviceResult
+
+    /// Sends every run in order; returns how many datagrams the kernel did not take (lost, to be counted).
+    func send(_ runs: UnsafeBufferPointer<OutgoingRun>) -> Int
+}
