@@ -6,6 +6,8 @@ import PackageDescription
 // FUZZ=1 instruments the library targets for libFuzzer and adds the fuzz executables (see scripts/fuzz).
 let coreOnly = Context.environment["CORE_ONLY"] == "1"
 let fuzzing = Context.environment["FUZZ"] == "1"
+// STRICT=1 makes every warning in our own targets an error; dependencies keep theirs (see scripts/check).
+let strict = Context.environment["STRICT"] == "1"
 
 let settings: [SwiftSetting] =
     [
@@ -14,9 +16,9 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
-    ] + (fuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
+    ] + (strict ? [.treatAllWarnings(as: .error)] : []) + (fuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
 
-let testSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+let testSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)] + (strict ? [.treatAllWarnings(as: .error)] : [])
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
