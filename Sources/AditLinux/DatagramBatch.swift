@@ -86,10 +86,10 @@ public import AditWire
         start: UnsafeRawPointer, length: Int, segmentSize: Int, remote: Endpoint, local: IPAddress, trafficClass: UInt8
     ) {
         unsafe self.start = start
-        self.length = length
-        self.segmentSize = segmentSize
-        self.remote = remote
-        self.local = local
-        self.trafficClass = trafficClass
+        unsafe self.length = length
+        unsafe self.segmentSize = segmentSize
+        unsafe self.remote = remote
+        unsafe self.local = local
+        unsafe self.trafficClass = trafficClass
     }
 }

@@ -92,6 +92,6 @@ public struct PacketOffload: Hashable, Sendable {
     /// A piece.
     @inlinable public init(start: UnsafeRawPointer, length: Int) {
         unsafe self.start = start
-        self.length = length
+        unsafe self.length = length
     }
 }
