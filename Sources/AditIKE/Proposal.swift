@@ -57,12 +57,23 @@ public struct Transform: Hashable, Sendable {
     public var id: UInt16
     /// The key length attribute in bits, where the algorithm has one.
     public var keyLength: UInt16?
+    /// Attributes that we do not know: a transform that has one is never chosen (RFC 7296 §3.3.6).
+    public var otherAttributes: [Attribute]
+
+    /// A transform attribute (RFC 7296 §3.3.5).
+    public struct Attribute: Hashable, Sendable {
+        /// The type with its format bit (0x8000: a value of two bytes without a length).
+        public var type: UInt16
+        /// The value.
+        public var value: [UInt8]
+    }
 
     /// A transform.
     public init(_ kind: Kind, _ id: UInt16, keyLength: UInt16? = nil) {
         self.kind = kind
         self.id = id
         self.keyLength = keyLength
+        self.otherAttributes = []
     }
 }
 
