@@ -12,14 +12,16 @@ public final class Mailbox: @unchecked Sendable {
     public struct Hint: Hashable, Sendable {
         /// What it means; chosen by the users of the mailbox.
         public var kind: UInt32
-        /// Two values.
+        /// Three values.
         public var first: UInt64
         public var second: UInt64
+        public var third: UInt64
         /// A hint.
-        public init(kind: UInt32, first: UInt64 = 0, second: UInt64 = 0) {
+        public init(kind: UInt32, first: UInt64 = 0, second: UInt64 = 0, third: UInt64 = 0) {
             self.kind = kind
             self.first = first
             self.second = second
+            self.third = third
         }
     }
 

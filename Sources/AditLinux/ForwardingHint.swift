@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditLinux
+
+public import AditWire
+
+/// What the packet threads tell the control thread through a ``Mailbox``, as values.
+public enum ForwardingHint: Hashable, Sendable {
+    /// A packet matched this policy and there is no SA for it. At most one a second and policy.
+    case acquire(policy: UInt32)
+    /// The first authenticated packet on a new inbound SA: the peer uses it, so its predecessor may go.
+    case firstPacket(inboundSPI: SPI)
+    /// Authenticated traffic arrived: the peer is alive. At most one a second and SA.
+    case activity(inboundSPI: SPI)
+    /// A byte, packet or sequence number limit of the pair was passed. At most one a second and SA.
+    case lifetimeReached(inboundSPI: SPI)
+    /// The newest authenticated in-window packet came from another endpoint (RFC 7296 §2.23). Only on a change.
+    case peerMoved(inboundSPI: SPI, to: Endpoint)
+    /// The kernel refused a datagram to this peer as larger than the path: its MTU is to be asked for.
+    case pathTooSmall(peer: Endpoint)
+
+    /// The hint as a mailbox carries it.
+    @inlinable public var message: Mailbox.Hint {
+        switch self {
+        case .acquire(let policy): Mailbox.Hint(kind: 1, first: UInt64(policy))
+        case .firstPacket(let spi): Mailbox.Hint(kind: 2, first: UInt64(spi.rawValue))
+        case .activity(let spi): Mailbox.Hint(kind: 3, first: UInt64(spi.rawValue))
+        case .lifetimeReached(let spi): Mailbox.Hint(kind: 4, first: UInt64(spi.rawValue))
+        case .peerMoved(let spi, let peer): Self.message(kind: 5, UInt64(spi.rawValue), peer)
+        case .pathTooSmall(let peer): Self.message(kind: 6, 0, peer)
+        }
+    }
+
+    /// The hint that a mailbox carried; nil when `message` is none of these.
+    @inlinable public init?(_ message: Mailbox.Hint) {
+        let spi = SPI(rawValue: UInt32(truncatingIfNeeded: message.first))
+        switch message.kind & 0xff {
+        case 1: self = .acquire(policy: UInt32(truncatingIfNeeded: message.first))
+        case 2: self = .firstPacket(inboundSPI: spi)
+        case 3: self = .activity(inboundSPI: spi)
+        case 4: self = .lifetimeReached(inboundSPI: spi)
+        case 5: self = .peerMoved(inboundSPI: spi, to: Self.endpoint(message))
+        case 6: self = .pathTooSmall(peer: Self.endpoint(message))
+        default: return nil
+        }
+    }
+
+    /// Low byte: the kind; bit 8: IPv6; high half: the port. The address lies in the second and third value.
+    @inlinable static func message(kind: UInt32, _ first: UInt64, _ peer: Endpoint) -> Mailbox.Hint {
+        let family: UInt32 = peer.address.family == .v6 ? 0x100 : 0
+        return Mailbox.Hint(
+            kind: kind | family | UInt32(peer.port) << 16, first: first, second: peer.address.high,
+            third: peer.address.low)
+    }
+
+    @inlinable static func endpoint(_ message: Mailbox.Hint) -> Endpoint {
+        let address =
+            message.kind & 0x100 != 0
+            ? IPAddress(v6High: message.second, low: message.third)
+            : IPAddress(v4: UInt32(truncatingIfNeeded: message.third))
+        return Endpoint(address, port: UInt16(truncatingIfNeeded: message.kind >> 16))
+    }
+}
