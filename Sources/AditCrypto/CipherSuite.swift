@@ -23,15 +23,67 @@ public enum CipherSuite: Hashable, Sendable {
     }
 
     /// Encryption key bytes taken from the keying material, an AEAD's 4-octet salt included.
-    public var encryptionKeyLength: Int { fatalError("filled in by the crypto work") }
+    public var encryptionKeyLength: Int {
+        switch self {
+        case .aesGCM16(let key): key.rawValue / 8 + Self.saltLength
+        case .chaCha20Poly1305: 32 + Self.saltLength
+        case .aesCBC(let key, _): key.rawValue / 8
+        }
+    }
+
     /// Integrity key bytes, which follow the encryption key (RFC 7296 §2.17); 0 for an AEAD.
-    public var integrityKeyLength: Int { fatalError("filled in by the crypto work") }
+    public var integrityKeyLength: Int {
+        guard case .aesCBC(_, let integrity) = self else { return 0 }
+        // RFC 2404 §3, RFC 4868 §2.1.1: the key is as long as the hash function's output.
+        return integrity.hash.outputLength
+    }
+
     /// The explicit IV on the wire in bytes.
-    public var ivLength: Int { fatalError("filled in by the crypto work") }
+    public var ivLength: Int {
+        guard case .aesCBC = self else { return 8 }
+        return 16
+    }
+
     /// The ICV on the wire in bytes.
-    public var icvLength: Int { fatalError("filled in by the crypto work") }
+    public var icvLength: Int {
+        guard case .aesCBC(_, let integrity) = self else { return 16 }
+        return integrity.icvLength
+    }
+
     /// What the plaintext (with padding and trailer) must be a multiple of: the cipher's block, or 1 for an AEAD.
-    public var blockLength: Int { fatalError("filled in by the crypto work") }
+    public var blockLength: Int {
+        guard case .aesCBC = self else { return 1 }
+        return 16
+    }
+
     /// Whether this is an AEAD.
     public var isAEAD: Bool { integrityKeyLength == 0 }
+
+    /// RFC 4106 §4, RFC 7634 §2: the nonce's first four octets come with the key.
+    static let saltLength = 4
+
+    /// Bytes of the whole key: encryption, salt and integrity.
+    var keyLength: Int { encryptionKeyLength + integrityKeyLength }
+}
+
+extension CipherSuite.Integrity {
+    /// The hash function under the HMAC.
+    var hash: HashAlgorithm {
+        switch self {
+        case .hmacSHA1_96: .sha1
+        case .hmacSHA256_128: .sha256
+        case .hmacSHA384_192: .sha384
+        case .hmacSHA512_256: .sha512
+        }
+    }
+
+    /// RFC 2404 §3: 96 bits; RFC 4868 §2.3: half of the hash function's output.
+    var icvLength: Int {
+        switch self {
+        case .hmacSHA1_96: 12
+        case .hmacSHA256_128: 16
+        case .hmacSHA384_192: 24
+        case .hmacSHA512_256: 32
+        }
+    }
 }

@@ -13,7 +13,9 @@ public final class PacketSealer {
     ///
     /// `ivSpace` keeps several sealers of one key apart (one per worker): it becomes the top byte of the 8-octet IV
     /// counter, so no two of them can form the same nonce. Each value is used at most once under one key.
-    public init(suite: CipherSuite, key: SecretBytes, ivSpace: UInt8) throws(CryptoError) { fatalError("filled in by the crypto work") }
+    public init(suite: CipherSuite, key: SecretBytes, ivSpace: UInt8) throws(CryptoError) {
+        fatalError("filled in by the crypto work")
+    }
 
     /// Seals in place. `packet` has room for prefix, IV, text and ICV; text is a multiple of the suite's block length.
     ///
