@@ -2,7 +2,9 @@
 # Adit: Interop
 """Fixtures, and what the tests need: root, /dev/net/tun and Debian's packages (scripts/test installs them)."""
 import os
+import re
 import shutil
+import signal
 
 import pytest
 
@@ -22,6 +24,13 @@ def what_is_missing():
         if not shutil.which(program):
             return f"they need {program}"
     return None
+
+
+def pytest_configure():
+    """A request to end is an interruption: the fixtures close what they opened."""
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,5 +83,5 @@ def logs(made):
                 with open(os.path.join(folder, name), errors="replace") as file:
                     lines = file.read().splitlines()
                 # charon's key dumps would bury the rest
-                lines = [line for line in lines if " bytes @ 0x" not in line and not line[10:].lstrip().startswith("0:")]
+                lines = [line for line in lines if not re.search(r" bytes @ 0x|\]\s+\d+: (?:[0-9A-F]{2} )+", line)]
                 yield os.path.join(os.path.basename(folder), name), "\n".join(lines[-60:])

@@ -155,14 +155,17 @@ class Lab:
     def nft(self, side, ruleset):
         self.run(side, "nft", ruleset)
 
-    def lose(self, side, percent, table="loss"):
+    def lose(self, side, percent):
         """From now on this share of the IKE and ESP datagrams towards `side` is lost."""
-        self.nft(side, f"table inet {table} {{ chain input {{ type filter hook input priority 0; "
-                       f"udp dport {{ 500, 4500 }} numgen random mod 100 < {percent} drop; }}; }}")
+        self._drop(side, "loss", f"numgen random mod 100 < {percent}")
 
     def cut(self, side):
         """From now on no IKE or ESP datagram reaches `side`."""
-        self.lose(side, 100, table="cut")
+        self._drop(side, "cut", "")
+
+    def _drop(self, side, table, condition):
+        self.nft(side, f"table inet {table} {{ chain input {{ type filter hook input priority 0; "
+                       f"udp dport {{ 500, 4500 }} {condition} drop; }}; }}")
 
     def mend(self, side):
         """Ends `cut`."""

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+# Adit: Interop
+"""Two Adit gateways: traffic, status, the ways to start and to end."""
+import time
+
+import pytest
+from adit import Gateway, connection
+from agreement import assert_mirrored
+from lab import wait_until
+
+
+def pair(lab, program, first=None, second=None, **both):
+    """Gateways a and b, running, with one connection between them."""
+    a = Gateway(lab, program, "a", {"peer": connection(lab, "a", **{**both, **(first or {})})}).start()
+    b = Gateway(lab, program, "b", {"peer": connection(lab, "b", **{**both, **(second or {})})}).start()
+    return a, b
+
+
+def assert_traffic(lab, family=4, count=20):
+    for side in ("a", "b"):
+        ping = lab.ping(side, family=family, count=count)
+        assert ping.received == count, f"from {side}: {ping.text}"
+
+
+def test_traffic_status_and_a_clean_end(lab, program):
+    a, b = pair(lab, program)
+    assert a.peer()["state"] == "waiting" or a.peer()["state"] == "down"
+    a.up()
+    assert_traffic(lab)
+    assert_mirrored(a, b)
+    before = a.child()
+    assert lab.iperf3("a", seconds=2) > 50e6
+    assert lab.iperf3("a", seconds=2, reverse=True) > 50e6
+    after = a.child()
+    for counter in ("packets_in", "bytes_in", "packets_out", "bytes_out"):
+        assert after[counter] > before[counter], counter
+    assert "10.2.0.0/24" in lab.ip("a", "route show table all dev adit0")
+
+    status, seconds = a.terminate()
+    assert status == 0 and seconds < 2
+    assert a.leftovers() == ""
+    wait_until("b has heard of the end", lambda: not b.peer()["children"], seconds=2)
+    status, seconds = b.terminate()
+    assert status == 0 and seconds < 2
+    assert b.leftovers() == ""
+
+
+def test_status_has_the_documented_shape(lab, program):
+    a, _ = pair(lab, program)
+    a.up()
+    status = a.status()
+    assert {"version", "uptime_seconds", "interface", "mtu", "workers", "connections", "drops"} <= set(status)
+    assert status["interface"] == "adit0" and status["workers"] >= 1 and 1280 <= status["mtu"] <= 1500
+    peer = a.peer()
+    assert {"name", "state", "ike_version", "role", "local", "remote", "nat", "ike_spi", "proposal",
+            "established_seconds", "rekey_in_seconds", "children", "last_failure"} <= set(peer)
+    assert peer["ike_version"] == 2 and peer["last_failure"] is None and len(peer["ike_spi"]["initiator"]) == 16
+    child = a.child()
+    assert {"name", "state", "mode", "encap", "spi_in", "spi_out", "proposal", "esn", "replay_window", "local_ts",
+            "remote_ts", "packets_in", "bytes_in", "packets_out", "bytes_out", "rekey_in_seconds"} <= set(child)
+    assert child["state"] == "installed" and len(child["spi_in"]) == 8 and child["replay_window"] == 4096
+    assert {"replayed", "bad_icv", "unknown_spi"} <= set(status["drops"])
+    table = a.command("status")
+    assert table.returncode == 0 and "peer" in table.stdout and "established" in table.stdout
+
+
+@pytest.mark.parametrize("family, inner", [(6, 4), (4, 6), (6, 6)])
+def test_ipv6(lab, program, family, inner):
+    a = Gateway(lab, program, "a", {"peer": connection(lab, "a", family, inner)}).start()
+    b = Gateway(lab, program, "b", {"peer": connection(lab, "b", family, inner)}).start()
+    a.up()
+    assert_traffic(lab, family=inner, count=10)
+    assert_mirrored(a, b)
+    assert lab.iperf3("a", seconds=1, family=inner) > 50e6
+
+
+def test_nat_between(nat_lab, program):
+    a, b = pair(nat_lab, program)
+    a.up()
+    assert_traffic(nat_lab)
+    assert a.peer()["nat"]["local"] is True
+    assert b.peer()["nat"]["remote"] is True
+    assert b.peer()["remote"]["address"].startswith("192.0.2.1:")
+
+
+def test_the_first_packet_starts_the_tunnel_and_is_kept(lab, program):
+    a, b = pair(lab, program, start_action="trap")
+    assert a.peer()["state"] == "trap"
+    assert lab.ping("a", count=1, patience=5).received == 1
+    assert_traffic(lab, count=5)
+    assert len(b.peer()["children"]) == 1
+
+
+def test_start_action_start(lab, program):
+    b = Gateway(lab, program, "b").start()
+    a = Gateway(lab, program, "a", {"peer": connection(lab, "a", start_action="start")}).start()
+    a.wait_for("established", seconds=5)
+    b.wait_for("established", seconds=5)
+    assert_traffic(lab, count=5)
+
+
+def test_up_and_down(lab, program):
+    a, b = pair(lab, program)
+    assert a.command("up", "peer").returncode == 0
+    assert_traffic(lab, count=3)
+    assert a.command("down", "peer").returncode == 0
+    wait_until("both ends are without SAs", lambda: not a.peer()["children"] and not b.peer()["children"], seconds=3)
+    assert a.peer()["state"] == "down"
+    assert lab.ping("a", count=2, patience=0.3).received == 0
+    assert b.command("up", "peer").returncode == 0
+    assert_traffic(lab, count=3)
+
+    unknown = a.command("up", "nobody")
+    assert unknown.returncode == 1 and "nobody" in unknown.stdout + unknown.stderr
+    a.terminate()
+    assert a.command("status").returncode == 3
+
+
+@pytest.mark.parametrize("killed", ["a", "b"])
+def test_kill_and_restart(lab, program, killed):
+    gateways = dict(zip("ab", pair(lab, program, start_action="start")))
+    gateways["a"].wait_for("established")
+    assert_traffic(lab, count=3)
+    gateways[killed].kill()
+    began = time.monotonic()
+    gateways[killed].start()
+    wait_until("traffic is back", lambda: lab.ping("a", count=1, patience=0.2).received == 1, seconds=5, pause=0.1)
+    assert time.monotonic() - began < 5
+    assert_traffic(lab, count=10)
+    survivor = gateways["b" if killed == "a" else "a"]
+    wait_until("the survivor's old SA is gone", lambda: len(survivor.peer()["children"]) == 1, seconds=3)
+    assert gateways[killed].terminate()[0] == 0
+    assert gateways[killed].leftovers() == ""
+
+
+def test_handshake_under_loss(lab, program):
+    a, b = pair(lab, program)
+    lab.lose("a", 20)
+    lab.lose("b", 20)
+    a.command("up", "peer", timeout=60)
+    a.wait_for("established", seconds=30)
+    b.wait_for("established", seconds=30)
+
+
+@pytest.mark.parametrize("ike, esp", [("aes128gcm16-prfsha256-ecp256", "aes256gcm16"),
+                                      ("aes256-sha512-modp4096", "aes192-sha384"),
+                                      ("chacha20poly1305-prfsha512-x25519", "chacha20poly1305"),
+                                      ("aes192gcm16-prfsha384-ecp521", "aes192gcm16"),
+                                      ("aes192-sha384-modp3072", "aes256-sha512")])
+def test_more_suites(lab, program, ike, esp):
+    a, b = pair(lab, program, proposals=[ike], esp_proposals=[esp])
+    a.up()
+    assert_traffic(lab, count=5)
+    assert_mirrored(a, b)
+    assert a.peer()["proposal"] == ike and a.child()["proposal"] == esp
+
+
+def test_rekey_on_request(lab, program):
+    a, b = pair(lab, program)
+    a.up()
+    old = a.child()["spi_in"]
+    assert lab.ping("a", count=3).received == 3
+    if a.command("rekey", "--help").returncode != 0:
+        pytest.skip("this adit has no rekey command yet")
+    assert a.command("rekey", "peer").returncode == 0
+    wait_until("a new child", lambda: [c["spi_in"] for c in a.peer()["children"]] not in ([], [old]), seconds=5)
+    assert_traffic(lab, count=10)
