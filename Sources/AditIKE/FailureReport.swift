@@ -50,7 +50,7 @@ public struct FailureReport: Sendable, Equatable, Error {
     public var comparison: [Comparison] = []
 
     /// One line of a side-by-side difference.
-    public struct Comparison: Sendable, Equatable {
+    public struct Comparison: Sendable, Hashable {
         /// What is compared: `encryption`, `key exchange`, `local_ts`, `remote_id`, …
         public var subject: String
         /// What we are configured with.

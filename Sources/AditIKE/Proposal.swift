@@ -76,10 +76,3 @@ public struct Transform: Hashable, Sendable {
         self.otherAttributes = []
     }
 }
-
-extension Proposal {
-    /// What is offered and accepted for IKE when nothing is configured.
-    public static var defaultIKE: [Proposal] { fatalError("filled in by the message work") }
-    /// What is offered and accepted for ESP when nothing is configured.
-    public static var defaultESP: [Proposal] { fatalError("filled in by the message work") }
-}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+/// What is wrong with a proposal in keywords; the message is one sentence for a configuration's author.
+public struct ProposalSyntaxError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The keyword at fault; nil when the proposal as a whole is.
+    public var keyword: String?
+    /// What is wrong and what would be right.
+    public var message: String
+
+    /// The message.
+    public var description: String { message }
+}
+
+// The proposal language is strongSwan's: keywords joined by '-', several of one type in order of preference.
+extension Proposal: CustomStringConvertible {
+    /// Reads a proposal such as `aes128gcm16-prfsha256-x25519` (IKE) or `aes256-sha256-ecp256` (ESP).
+    ///
+    /// Within IKE a missing PRF is taken from the integrity algorithms, and with an AEAD an integrity keyword means the
+    /// PRF. AEADs and other ciphers do not mix in one proposal (RFC 7296 §3.3). Legacy algorithms need `allowLegacy`.
+    public init(
+        parsing text: String, for securityProtocol: SecurityProtocol, allowLegacy: Bool
+    ) throws(ProposalSyntaxError) {
+        guard text.utf8.count <= Self.textLengthLimit else {
+            throw ProposalSyntaxError(message: "a proposal has at most \(Self.textLengthLimit) characters")
+        }
+        var transforms: [Transform] = []
+        for word in text.split(separator: "-", omittingEmptySubsequences: false) {
+            let transform = try Self.transform(word, securityProtocol, allowLegacy)
+            if !transforms.contains(transform) { transforms.append(transform) }
+        }
+        let kinds: [Transform.Kind] = [.encryption, .pseudoRandomFunction, .integrity, .keyExchange, .sequenceNumbers]
+        self.init(securityProtocol, kinds.flatMap { kind in transforms.filter { $0.kind == kind } })
+        try completeAndCheck()
+    }
+
+    /// The keywords, in the order of the types; numbers where we have no name.
+    public var description: String { transforms.map(\.keyword).joined(separator: "-") }
+
+    /// The keywords without `esn` and `noesn`, as `adit status` prints a suite.
+    public var suiteDescription: String {
+        transforms.filter { $0.kind != .sequenceNumbers && $0 != Self.noIntegrity && $0 != Self.noKeyExchange }
+            .map(\.keyword).joined(separator: "-")
+    }
+
+    /// The keywords of the legacy algorithms in it.
+    public var legacyKeywords: [String] { transforms.filter(\.isLegacy).map(\.keyword) }
+
+    /// Every keyword that a proposal for `securityProtocol` may have, legacy ones last.
+    public static func keywords(for securityProtocol: SecurityProtocol) -> [String] {
+        let usable = Algorithm.all.filter { $0.support != .unsupported && isUsed($0.transform, by: securityProtocol) }
+        return usable.filter { $0.support == .supported }.map(\.keyword)
+            + usable.filter { $0.support == .legacy }.map(\.keyword)
+    }
+
+    private static func transform(
+        _ word: Substring, _ securityProtocol: SecurityProtocol, _ allowLegacy: Bool
+    ) throws(ProposalSyntaxError) -> Transform {
+        guard let algorithm = Algorithm.named(word) else {
+            let valid = keywords(for: securityProtocol)
+            let hint = nearest(to: word.lowercased(), among: valid).map { "; did you mean \"\($0)\"?" } ?? ";"
+            throw ProposalSyntaxError(
+                keyword: String(word), message: "unknown algorithm \"\(word)\"\(hint) valid are \(valid.joined(separator: ", "))")
+        }
+        guard algorithm.support != .unsupported else {
+            throw ProposalSyntaxError(
+                keyword: String(word), message: "\"\(word)\" is known but not supported here; take another algorithm")
+        }
+        guard algorithm.support != .legacy || allowLegacy else {
+            throw ProposalSyntaxError(
+                keyword: String(word), message: "\"\(word)\" is weak and needs allow_legacy = true")
+        }
+        guard isUsed(algorithm.transform, by: securityProtocol) else {
+            let name = securityProtocol == .ike ? "an IKE" : "an ESP"
+            throw ProposalSyntaxError(keyword: String(word), message: "\"\(word)\" has no place in \(name) proposal")
+        }
+        return algorithm.transform
+    }
+
+    private static func isUsed(_ transform: Transform, by securityProtocol: SecurityProtocol) -> Bool {
+        switch transform.kind {
+        case .pseudoRandomFunction: securityProtocol == .ike
+        case .sequenceNumbers: securityProtocol == .esp
+        // RFC 7296 §3.3.3: the key exchange is mandatory for IKE, so NONE has no place there.
+        case .keyExchange: securityProtocol == .esp || transform != noKeyExchange
+        default: true
+        }
+    }
+
+    private mutating func completeAndCheck() throws(ProposalSyntaxError) {
+        let ciphers = transforms(.encryption)
+        guard let first = ciphers.first else {
+            throw ProposalSyntaxError(message: "a proposal needs an encryption algorithm, for example aes256gcm16")
+        }
+        if let other = ciphers.first(where: { $0.isAEAD != first.isAEAD }) {
+            let (aead, plain) = first.isAEAD ? (first, other) : (other, first)
+            throw ProposalSyntaxError(
+                keyword: other.keyword,
+                message: "\(aead.keyword) is an AEAD and \(plain.keyword) is not: they cannot share a proposal; "
+                    + "write two proposals, one with \(aead.keyword), one with \(plain.keyword)")
+        }
+        if securityProtocol == .ike {
+            try completeIKE(aead: first.isAEAD)
+        } else if first.isAEAD, let integrity = transforms(.integrity).first {
+            throw ProposalSyntaxError(
+                keyword: integrity.keyword,
+                message: "\(first.keyword) authenticates by itself: remove \(integrity.keyword)")
+        }
+        guard first.isAEAD || !transforms(.integrity).isEmpty else {
+            throw ProposalSyntaxError(
+                keyword: first.keyword,
+                message: "\(first.keyword) needs an integrity algorithm: add sha256, or take \(first.keyword)gcm16")
+        }
+    }
+
+    private mutating func completeIKE(aead: Bool) throws(ProposalSyntaxError) {
+        if transforms(.pseudoRandomFunction).isEmpty {
+            // As in strongSwan: the hash of the integrity algorithm serves as PRF too.
+            let functions = transforms(.integrity).compactMap { Self.functions[$0.id] }
+            guard !functions.isEmpty else {
+                throw ProposalSyntaxError(message: "an IKE proposal with an AEAD needs a PRF: add prfsha256 or prfsha384")
+            }
+            let place = transforms.firstIndex { $0.kind != .encryption } ?? transforms.count
+            transforms.insert(contentsOf: functions.map { Transform(.pseudoRandomFunction, $0) }, at: place)
+        }
+        if aead { transforms.removeAll { $0.kind == .integrity } }
+        guard !transforms(.keyExchange).isEmpty else {
+            throw ProposalSyntaxError(message: "an IKE proposal needs a key exchange: add x25519, ecp256 or modp2048")
+        }
+    }
+
+    /// The PRF with the hash of an integrity algorithm, by transform IDs.
+    private static let functions: [UInt16: UInt16] = [2: 2, 12: 5, 13: 6, 14: 7]
+
+    private static let textLengthLimit = 512
+
+    /// The keyword with the fewest differences; nil when none is near.
+    private static func nearest(to word: String, among keywords: [String]) -> String? {
+        let ranked = keywords.map { (keyword: $0, distance: distance(Array(word.utf8.prefix(32)), Array($0.utf8))) }
+        guard let best = ranked.min(by: { $0.distance < $1.distance }) else { return nil }
+        return best.distance <= max(2, word.utf8.count / 2) ? best.keyword : nil
+    }
+
+    /// Levenshtein's distance: insertions, deletions and replacements from one to the other.
+    private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+        var row = Array(0...right.count)
+        for (index, byte) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for column in right.indices {
+                let replaced = diagonal + (byte == right[column] ? 0 : 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
+            }
+        }
+        return row[right.count]
+    }
+}
