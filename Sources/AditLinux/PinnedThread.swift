@@ -1,16 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditLinux
 
-/// A named kernel thread, optionally bound to one processor.
-public final class PinnedThread: Sendable {
-    /// Starts `body` on a new thread; `name` is cut to 15 bytes. All signals are blocked in it.
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// A named kernel thread, optionally bound to one processor. Join it before letting go of it, else it runs on by itself.
+@safe public final class PinnedThread: Sendable {
+    private let handle: Mutex<pthread_t?>
+
+    /// Starts `body` on a new thread; `name` is cut to 15 bytes. All signals are blocked in it, so that they go to the main thread or
+    /// ``Signals``. A `processor` that does not exist or may not be used is ignored.
     public init(name: String, processor: Int? = nil, _ body: sending @escaping () -> Void) throws(SystemError) {
-        fatalError("filled in by linux")
+        let start = Start(name: String(decoding: name.utf8.prefix(15), as: UTF8.self), processor: processor, body: body)
+        // SAFETY: the new thread takes over the reference; when there is no new thread it is released here.
+        let reference = unsafe Unmanaged.passRetained(start)
+        var all = sigset_t()
+        var before = sigset_t()
+        unsafe sigfillset(&all)
+        unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
+        var thread = pthread_t()
+        let code = unsafe pthread_create(&thread, nil, Self.run, reference.toOpaque())
+        unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
+        guard code == 0 else {
+            unsafe reference.release()
+            throw SystemError("start thread \(name)", code: code)
+        }
+        handle = Mutex(thread)
     }
 
-    /// Waits until the body has returned. May be called more than once; not from the thread itself.
-    public func join() { fatalError("filled in by linux") }
+    deinit {
+        handle.withLock { thread in
+            if let thread { pthread_detach(thread) }
+        }
+    }
+
+    /// Waits until the body has returned. May be called more than once and from several threads; not from the thread itself.
+    public func join() {
+        handle.withLock { thread in
+            guard let running = thread else { return }
+            pthread_join(running, nil)
+            thread = nil
+        }
+    }
 
     /// How many processors this process may use.
-    public static var processorCount: Int { fatalError("filled in by linux") }
+    public static var processorCount: Int { Int(adit_processor_count()) }
+
+    private final class Start {
+        let name: String
+        let processor: Int?
+        let body: () -> Void
+
+        init(name: String, processor: Int?, body: @escaping () -> Void) {
+            self.name = name
+            self.processor = processor
+            self.body = body
+        }
+    }
+
+    private static let run: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
+        guard let argument = unsafe argument else { return nil }
+        // SAFETY: the argument is the reference that the initialiser retained for this thread.
+        let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+        unsafe adit_name_thread(start.name)
+        if let processor = start.processor { _ = adit_bind_thread(CInt(clamping: processor)) }
+        start.body()
+        return nil
+    }
 }
