@@ -2,109 +2,135 @@
 // Adit: AditLinux
 
 public import AditWire
+internal import CLinux
+internal import Glibc
 
-/// rtnetlink: interfaces, addresses and routes. Used by one thread; every call waits for the kernel's answer only.
+/// rtnetlink: interfaces, addresses and routes, without running other programs. Used by one thread; every call waits for the
+/// kernel's answer only. Acts in the network namespace in which it was opened.
 public final class Netlink {
+    var socket: NetlinkSocket
+
     /// Opens a netlink socket in the calling thread's network namespace.
-    public init() throws(SystemError) { fatalError("filled in by linux") }
+    public init() throws(SystemError) { socket = try NetlinkSocket() }
 
     /// All interfaces.
-    public func links() throws(SystemError) -> [Link] { fatalError("filled in by linux") }
+    public func links() throws(SystemError) -> [Link] {
+        let request = NetlinkRequest(Int(RTM_GETLINK), flags: Int(NLM_F_DUMP), fixed: ifinfomsg())
+        return try socket.dump(request, "list the interfaces").compactMap(Link.init)
+    }
+
     /// The interface of that name; nil when there is none.
-    public func link(named name: String) throws(SystemError) -> Link? { fatalError("filled in by linux") }
+    public func link(named name: String) throws(SystemError) -> Link? { try links().first { $0.name == name } }
+
     /// Sets the interface up or down.
-    public func setUp(_ up: Bool, link index: UInt32) throws(SystemError) { fatalError("filled in by linux") }
-    /// Sets the MTU.
-    public func setMTU(_ mtu: Int, link index: UInt32) throws(SystemError) { fatalError("filled in by linux") }
+    public func setUp(_ up: Bool, link index: UInt32) throws(SystemError) {
+        var fixed = ifinfomsg()
+        fixed.ifi_index = CInt(bitPattern: index)
+        fixed.ifi_flags = up ? UInt32(IFF_UP) : 0
+        fixed.ifi_change = UInt32(IFF_UP)
+        let request = NetlinkRequest(Int(RTM_NEWLINK), flags: Int(NLM_F_ACK), fixed: fixed)
+        try socket.perform(request, "set interface \(index) \(up ? "up" : "down")")
+    }
+
+    /// Sets the MTU in bytes.
+    public func setMTU(_ mtu: Int, link index: UInt32) throws(SystemError) {
+        try setLink(index, [(Int(IFLA_MTU), mtu)], "set the MTU of interface \(index) to \(mtu)") {
+            $0 == EINVAL ? "the interface does not take this MTU" : nil
+        }
+    }
+
     /// Sets the length of the transmit queue in packets.
     public func setTransmitQueueLength(_ length: Int, link index: UInt32) throws(SystemError) {
-        fatalError("filled in by linux")
+        try setLink(index, [(Int(IFLA_TXQLEN), length)], "set the queue length of interface \(index) to \(length)")
     }
-    /// Limits the super-packets that the stack gives the interface.
+
+    /// Limits the super-packets that the stack gives the interface, in bytes and in segments; nil leaves one as it is.
     public func setSegmentationLimit(bytes: Int?, segments: Int?, link index: UInt32) throws(SystemError) {
-        fatalError("filled in by linux")
+        var values: [(Int, Int)] = []
+        if let bytes { values.append((Int(IFLA_GSO_MAX_SIZE), bytes)) }
+        if let segments { values.append((Int(IFLA_GSO_MAX_SEGS), segments)) }
+        guard !values.isEmpty else { return }
+        try setLink(index, values, "set the segmentation limit of interface \(index)")
+    }
+
+    private func setLink(
+        _ index: UInt32, _ values: [(type: Int, value: Int)], _ operation: String,
+        remedy: (CInt) -> String? = { _ in nil }
+    ) throws(SystemError) {
+        var fixed = ifinfomsg()
+        fixed.ifi_index = CInt(bitPattern: index)
+        var request = NetlinkRequest(Int(RTM_NEWLINK), flags: Int(NLM_F_ACK), fixed: fixed)
+        for (type, value) in values {
+            guard let value = UInt32(exactly: value) else { throw SystemError(operation, code: ERANGE) }
+            request.attribute(type, value)
+        }
+        try socket.perform(request, operation, remedy: remedy)
     }
 
     /// The addresses of one interface, or of all.
     public func addresses(link index: UInt32? = nil) throws(SystemError) -> [InterfaceAddress] {
-        fatalError("filled in by linux")
+        let request = NetlinkRequest(Int(RTM_GETADDR), flags: Int(NLM_F_DUMP), fixed: ifaddrmsg())
+        return try socket.dump(request, "list the addresses").compactMap(InterfaceAddress.init)
+            .filter { index == nil || $0.link == index }
     }
+
     /// Gives the interface an address; one that it has already is no error.
     public func addAddress(_ address: IPPrefix, link index: UInt32) throws(SystemError) {
-        fatalError("filled in by linux")
+        let flags = Int(NLM_F_ACK) | Int(NLM_F_CREATE) | Int(NLM_F_EXCL)
+        let request = InterfaceAddress(link: index, prefix: address).request(Int(RTM_NEWADDR), flags: flags)
+        do {
+            try socket.perform(request, "add address \(address) to interface \(index)")
+        } catch {
+            guard error.code == EEXIST else { throw error }
+        }
     }
+
     /// Takes an address away; one that is not there is no error.
     public func removeAddress(_ address: IPPrefix, link index: UInt32) throws(SystemError) {
-        fatalError("filled in by linux")
+        let request = InterfaceAddress(link: index, prefix: address).request(Int(RTM_DELADDR), flags: Int(NLM_F_ACK))
+        do {
+            try socket.perform(request, "remove address \(address) from interface \(index)")
+        } catch {
+            guard error.code == EADDRNOTAVAIL || error.code == ENODEV else { throw error }
+        }
     }
 
-    /// The routes with this protocol number; nil means all.
-    public func routes(origin: UInt8? = Route.adit) throws(SystemError) -> [Route] { fatalError("filled in by linux") }
+    /// The unicast routes of every table with this protocol number; nil means all.
+    public func routes(origin: UInt8? = Route.adit) throws(SystemError) -> [Route] {
+        let request = NetlinkRequest(Int(RTM_GETROUTE), flags: Int(NLM_F_DUMP), fixed: rtmsg())
+        return try socket.dump(request, "list the routes").compactMap(Route.init)
+            .filter { origin == nil || $0.origin == origin }
+    }
+
     /// Adds a route; one that is there already is an error (EEXIST).
-    public func addRoute(_ route: Route) throws(SystemError) { fatalError("filled in by linux") }
-    /// Adds a route or replaces the one of the same destination, table and metric.
-    public func replaceRoute(_ route: Route) throws(SystemError) { fatalError("filled in by linux") }
-    /// Removes a route; one that is not there is no error.
-    public func removeRoute(_ route: Route) throws(SystemError) { fatalError("filled in by linux") }
-}
-
-/// An interface.
-public struct Link: Hashable, Sendable {
-    /// Its index.
-    public var index: UInt32
-    /// Its name.
-    public var name: String
-    /// Its MTU in bytes.
-    public var mtu: Int
-    /// Whether it is up.
-    public var isUp: Bool
-    /// The length of its transmit queue in packets.
-    public var transmitQueueLength: Int
-    /// The largest super-packet in bytes and segments; 0 when unknown.
-    public var segmentationBytes: Int
-    public var segmentationSegments: Int
-}
-
-/// An address of an interface.
-public struct InterfaceAddress: Hashable, Sendable {
-    /// The interface.
-    public var link: UInt32
-    /// The address with its prefix length.
-    public var prefix: IPPrefix
-}
-
-/// A unicast route.
-public struct Route: Hashable, Sendable {
-    /// Our protocol number (rtm_protocol): routes that a killed gateway left behind are recognised by it.
-    public static let adit: UInt8 = 0xad
-
-    /// The destination.
-    public var destination: IPPrefix
-    /// The interface it leads to.
-    public var link: UInt32
-    /// The next hop, if there is one.
-    public var gateway: IPAddress?
-    /// The source address hint.
-    public var source: IPAddress?
-    /// The routing table; 254 is the main one.
-    public var table: UInt32 = 254
-    /// The metric; nil is the kernel's default.
-    public var metric: UInt32?
-    /// Who made it (rtm_protocol).
-    public var origin: UInt8 = Route.adit
-
-    /// A route through an interface.
-    public init(_ destination: IPPrefix, link: UInt32, source: IPAddress? = nil) {
-        self.destination = destination
-        self.link = link
-        self.source = source
+    public func addRoute(_ route: Route) throws(SystemError) {
+        try change(route, Int(RTM_NEWROUTE), Int(NLM_F_CREATE) | Int(NLM_F_EXCL), "add")
     }
-}
 
-/// What the routing table says about a destination, asked by a connected socket that sends nothing.
-public enum PathQuery {
-    /// The local address from which `remote` is reached; nil when it is unreachable.
-    public static func localAddress(to remote: IPAddress) -> IPAddress? { fatalError("filled in by linux") }
-    /// The MTU of the path to `remote` as the kernel knows it (interface, route, learned from ICMP); nil when it is unreachable.
-    public static func mtu(to remote: IPAddress) -> Int? { fatalError("filled in by linux") }
+    /// Adds a route or replaces the one of the same destination, table and metric.
+    public func replaceRoute(_ route: Route) throws(SystemError) {
+        try change(route, Int(RTM_NEWROUTE), Int(NLM_F_CREATE) | Int(NLM_F_REPLACE), "replace")
+    }
+
+    /// Removes a route; one that is not there is no error.
+    public func removeRoute(_ route: Route) throws(SystemError) {
+        do {
+            try change(route, Int(RTM_DELROUTE), 0, "remove")
+        } catch {
+            guard error.code == ESRCH || error.code == ENODEV else { throw error }
+        }
+    }
+
+    private func change(_ route: Route, _ type: Int, _ flags: Int, _ verb: String) throws(SystemError) {
+        let operation = "\(verb) the route to \(route.destination)"
+        try socket.perform(route.request(type, flags: flags | Int(NLM_F_ACK)), operation) { code in
+            switch code {
+            case EEXIST: "there is another route to it already; see `ip route get \(route.destination.address)`"
+            case ENETDOWN: "the interface is down"
+            case ENETUNREACH: "the next hop cannot be reached through the interface"
+            case EINVAL: "the source address must be one of this machine's"
+            default: nil
+            }
+        }
+    }
 }

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditLinux
+
+public import AditWire
+internal import CLinux
+internal import Glibc
+
+/// An interface.
+public struct Link: Hashable, Sendable {
+    /// Its index.
+    public var index: UInt32
+    /// Its name.
+    public var name: String
+    /// Its MTU in bytes.
+    public var mtu: Int
+    /// Whether it is up.
+    public var isUp: Bool
+    /// The length of its transmit queue in packets.
+    public var transmitQueueLength: Int
+    /// The largest super-packet in bytes and segments; 0 when unknown.
+    public var segmentationBytes: Int
+    public var segmentationSegments: Int
+}
+
+/// An address of an interface.
+public struct InterfaceAddress: Hashable, Sendable {
+    /// The interface.
+    public var link: UInt32
+    /// The address with its prefix length.
+    public var prefix: IPPrefix
+}
+
+extension Link {
+    /// From an RTM_NEWLINK message; nil when it is none or incomplete.
+    init?(_ answer: NetlinkAnswer) {
+        guard answer.type == Int(RTM_NEWLINK), let attributes = answer.attributes(after: MemoryLayout<ifinfomsg>.size),
+            let index = answer.payload.integer(at: 4, as: UInt32.self),
+            let flags = answer.payload.integer(at: 8, as: UInt32.self), let name = attributes[Int(IFLA_IFNAME)]
+        else { return nil }
+        let value = { (type: Int) -> Int in Int(attributes[type]?.integer(at: 0, as: UInt32.self) ?? 0) }
+        self.init(
+            index: index, name: name.text, mtu: value(Int(IFLA_MTU)), isUp: flags & UInt32(IFF_UP) != 0,
+            transmitQueueLength: value(Int(IFLA_TXQLEN)), segmentationBytes: value(Int(IFLA_GSO_MAX_SIZE)),
+            segmentationSegments: value(Int(IFLA_GSO_MAX_SEGS)))
+    }
+}
+
+extension InterfaceAddress {
+    /// From an RTM_NEWADDR message; nil when it is none or incomplete.
+    init?(_ answer: NetlinkAnswer) {
+        guard answer.type == Int(RTM_NEWADDR), let attributes = answer.attributes(after: MemoryLayout<ifaddrmsg>.size),
+            let length = answer.payload.integer(at: 1, as: UInt8.self),
+            let index = answer.payload.integer(at: 4, as: UInt32.self),
+            let bytes = attributes[Int(IFA_LOCAL)] ?? attributes[Int(IFA_ADDRESS)],
+            let address = IPAddress(bytes: bytes),
+            let prefix = IPPrefix(address, length: Int(length))
+        else { return nil }
+        self.init(link: index, prefix: prefix)
+    }
+
+    func request(_ type: Int, flags: Int) -> NetlinkRequest {
+        var fixed = ifaddrmsg()
+        fixed.ifa_family = UInt8(prefix.address.family.socketFamily)
+        fixed.ifa_prefixlen = UInt8(prefix.length)
+        fixed.ifa_index = link
+        if prefix.address.family == .v6 { fixed.ifa_flags = UInt8(IFA_F_NODAD) }
+        var request = NetlinkRequest(type, flags: flags, fixed: fixed)
+        request.attribute(Int(IFA_LOCAL), prefix.address.bytes)
+        request.attribute(Int(IFA_ADDRESS), prefix.address.bytes)
+        return request
+    }
+}
