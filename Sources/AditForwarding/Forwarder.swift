@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditForwarding
+
+public import AditESP
+public import AditLinux
+internal import Synchronization
+
+/// The packet threads of a gateway: one for each pair of a device queue and a transport.
+///
+/// Everything may be called from any thread. The devices and transports belong to the workers until ``stop()`` returned.
+public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>: Sendable {
+    private let settings: SharedSettings
+    private let workerCounters: [WorkerCounters]
+    private let wakes: [WakeUp]
+    private let threads: [PinnedThread]
+
+    /// Starts the workers.
+    ///
+    /// Worker `i` serves `devices[i]` and `transports[i]`, reads `table` as its reader `i`, and posts into `mailbox` as its
+    /// producer `i`. `mtu` is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker `i` is bound to
+    /// `processors[i]`. There are as many transports as devices, at least one.
+    public init(
+        devices: sending [Device], transports: sending [Transport], table: SATable, mailbox: Mailbox, mtu: Int,
+        processors: [Int]? = nil
+    ) throws(SystemError) {
+        precondition(devices.count == transports.count && !devices.isEmpty, "one transport for each device queue")
+        let settings = SharedSettings(mtu: Self.clamped(mtu))
+        self.settings = settings
+        var counters: [WorkerCounters] = []
+        var wakes: [WakeUp] = []
+        var threads: [PinnedThread] = []
+        do throws(SystemError) {
+            for number in devices.indices {
+                let workerCounters = WorkerCounters()
+                let wake = try WakeUp()
+                let worker = try Worker(
+                    number: number, device: devices[number], transport: transports[number],
+                    reader: table.reader(worker: number), mailbox: mailbox, settings: settings,
+                    counters: workerCounters, wake: wake)
+                let body = Lent { worker.run() }
+                counters.append(workerCounters)
+                wakes.append(wake)
+                threads.append(
+                    try PinnedThread(name: "adit-worker-\(number)", processor: processors?[number]) {
+                        body.run()
+                    })
+            }
+        } catch {
+            Self.end(settings, wakes, threads)
+            throw error
+        }
+        workerCounters = counters
+        self.wakes = wakes
+        self.threads = threads
+    }
+
+    /// Ends the workers and waits for them; packets under way are finished. May be called more than once.
+    public func stop() { Self.end(settings, wakes, threads) }
+
+    /// The largest inner packet in bytes: larger ones are fragmented or answered, and TCP's MSS is clamped to it.
+    public var mtu: Int {
+        get { settings.mtu.load(ordering: .relaxed) }
+        set { settings.mtu.store(Self.clamped(newValue), ordering: .relaxed) }
+    }
+
+    /// Tells the workers that an SA was installed, so that packets which wait for it leave at once.
+    public func wake() {
+        for wake in wakes { wake.signal() }
+    }
+
+    /// Each worker's counters now.
+    public var countersByWorker: [ForwardingCounters] { workerCounters.map(\.values) }
+
+    /// All workers' counters together.
+    public var counters: ForwardingCounters { countersByWorker.reduce(ForwardingCounters(), +) }
+
+    private static func clamped(_ mtu: Int) -> Int { min(max(mtu, Fragmentation.smallestMTU), PathMTU.largest) }
+
+    private static func end(_ settings: SharedSettings, _ wakes: [WakeUp], _ threads: [PinnedThread]) {
+        settings.isStopping.store(true, ordering: .releasing)
+        for wake in wakes { wake.signal() }
+        for thread in threads { thread.join() }
+    }
+}
+
+/// A worker's body, handed to the one thread that will run it.
+private struct Lent: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): only the worker's thread touches what the closure holds after it was made.
+    let run: () -> Void
+
+    init(_ run: @escaping () -> Void) { self.run = run }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditForwarding
+
+internal import AditESP
+internal import AditLinux
+internal import AditWire
+
+/// The ESP packets of a turn, laid out so that as many as possible leave in one UDP GSO send.
+///
+/// 1. ``place(_:)`` finds room for an inner packet in the run of its SA, sealed size and traffic class, whatever flow it
+///    belongs to. Inner packets lie where they will be sealed; equal-size ESP packets are contiguous.
+/// 2. ``seal(_:_:)`` moves lone short packets to the end of the run before them, reserves sequence numbers run by run and
+///    seals in the order of sending. So the packets of one SA leave in sequence order, whatever the sizes.
+/// 3. ``runs`` go to the transport; ``clear()`` begins the next turn.
+///
+/// Runs are sent in the order in which they were begun. A flow's packet never goes to a run before that of the flow's last
+/// packet, so flows are not reordered. One worker's, not thread-safe; SA pointers stay valid until the reader's next
+/// quiescent point, which comes after ``clear()``.
+@safe struct OutgoingBatch: ~Copyable {
+    /// How many runs are collected before all must leave.
+    static let runLimit = 8
+    /// Datagrams of one UDP GSO send: the least limit of the kernels that have it (UDP_MAX_SEGMENTS).
+    static let segmentLimit = 64
+    /// Bytes of one UDP GSO send: an IP packet with headers of both layers (65,535 less 40, 8, and some).
+    static let byteLimit = 65_000
+
+    /// What the packets of a run have in common.
+    @safe struct Kind {
+        let sa: UnsafeMutablePointer<OutboundSA>
+        /// Bytes of the ESP packet.
+        let size: Int
+        /// Bytes from the ESP header to the inner packet.
+        let headerLength: Int
+        let trafficClass: UInt8
+    }
+
+    @safe private struct Run {
+        var kind: Kind
+        var count: Int
+        var innerBytes: Int
+        /// The ESP length of a last packet that is shorter; 0 when there is none.
+        var tail: Int
+    }
+
+    private static let bufferSize = (ESPSeal.headRoom + 65_535 + 2 * ESPSeal.tailRoom + 4095) & ~4095
+    private static let flowMask: UInt64 = 255
+
+    private let memory: UnsafeMutableRawPointer
+    private let runs: UnsafeMutablePointer<Run>
+    private let lengths: UnsafeMutablePointer<UInt16>
+    private let sealed: UnsafeMutablePointer<OutgoingRun>
+    private let lastRun: UnsafeMutablePointer<UInt8>
+    private var runCount = 0
+    private var sealedCount = 0
+    /// A run has no room for another packet: sending now costs nothing.
+    private(set) var isFull = false
+
+    init() {
+        // SAFETY: the five blocks are this value's alone and freed in deinit; all indices are below the limits.
+        unsafe memory = .allocate(byteCount: Self.runLimit * Self.bufferSize, alignment: 64)
+        unsafe runs = .allocate(capacity: Self.runLimit)
+        unsafe lengths = .allocate(capacity: Self.runLimit * Self.segmentLimit)
+        unsafe sealed = .allocate(capacity: Self.runLimit)
+        unsafe lastRun = .allocate(capacity: Int(Self.flowMask) + 1)
+        unsafe lastRun.initialize(repeating: 0, count: Int(Self.flowMask) + 1)
+    }
+
+    deinit {
+        unsafe memory.deallocate()
+        unsafe runs.deallocate()
+        unsafe lengths.deallocate()
+        unsafe sealed.deallocate()
+        unsafe lastRun.deallocate()
+    }
+
+    /// Whether nothing waits.
+    @inline(__always) var isEmpty: Bool { runCount == 0 }
+
+    /// Where an inner packet of `length` bytes is to be written; nil when all must be sealed and sent first.
+    @inline(__always) mutating func place(_ kind: Kind, length: Int, flow: UInt64) -> PacketBytes? {
+        var index = unsafe Int(lastRun[Int(flow & Self.flowMask)])
+        while index < runCount {
+            if unsafe takes(runs[index], kind) { break }
+            index &+= 1
+        }
+        if index == runCount {
+            guard runCount < Self.runLimit else { return nil }
+            unsafe (runs + index).initialize(to: Run(kind: kind, count: 0, innerBytes: 0, tail: 0))
+            runCount &+= 1
+        }
+        let position = unsafe runs[index].count
+        let start = unsafe packet(index, position, kind) + kind.headerLength
+        unsafe lengths[index &* Self.segmentLimit &+ position] = UInt16(truncatingIfNeeded: length)
+        unsafe runs[index].count = position &+ 1
+        unsafe runs[index].innerBytes &+= length
+        unsafe lastRun[Int(flow & Self.flowMask)] = UInt8(truncatingIfNeeded: index)
+        if unsafe !hasRoom(runs[index]) { isFull = true }
+        return unsafe PacketBytes(start, count: length)
+    }
+
+    /// Gives every packet its sequence number and seals it; lost ones are counted.
+    mutating func seal(_ reader: SAReader, _ counters: WorkerCounters) {
+        mergeShortRuns()
+        for index in 0..<runCount where unsafe runs[index].count > 0 {
+            seal(index, reader, counters)
+        }
+    }
+
+    /// The sealed runs, in the order of sending; valid until ``clear()``.
+    var sealedRuns: UnsafeBufferPointer<OutgoingRun> {
+        unsafe UnsafeBufferPointer(start: sealed, count: sealedCount)
+    }
+
+    /// Forgets everything.
+    mutating func clear() {
+        guard runCount > 0 else { return }
+        runCount = 0
+        sealedCount = 0
+        isFull = false
+        unsafe lastRun.update(repeating: 0, count: Int(Self.flowMask) + 1)
+    }
+
+    @inline(__always) private func packet(_ run: Int, _ position: Int, _ kind: Kind) -> UnsafeMutableRawPointer {
+        unsafe memory + (run &* Self.bufferSize &+ position &* kind.size)
+    }
+
+    @inline(__always) private func takes(_ run: Run, _ kind: Kind) -> Bool {
+        unsafe run.kind.sa == kind.sa && run.kind.size == kind.size && run.kind.trafficClass == kind.trafficClass
+            && hasRoom(run)
+    }
+
+    @inline(__always) private func hasRoom(_ run: Run) -> Bool {
+        run.count < Self.segmentLimit && (run.count &+ 1) &* run.kind.size <= Self.byteLimit
+    }
+
+    /// A run of one packet that is shorter than those of the run before it becomes that run's last packet, which UDP GSO
+    /// allows to be shorter: the end of a super-packet then costs no send of its own.
+    private mutating func mergeShortRuns() {
+        guard runCount > 1 else { return }
+        for index in 1..<runCount {
+            let short = unsafe runs[index]
+            let before = unsafe runs[index &- 1]
+            guard short.count == 1, before.count > 0, before.tail == 0, unsafe before.kind.sa == short.kind.sa,
+                before.kind.trafficClass == short.kind.trafficClass, short.kind.size < before.kind.size,
+                hasRoom(before)
+            else { continue }
+            let length = unsafe Int(lengths[index &* Self.segmentLimit])
+            // SAFETY: hasRoom left a whole packet's room; the two buffers do not overlap.
+            unsafe (packet(index &- 1, before.count, before.kind) + before.kind.headerLength).copyMemory(
+                from: packet(index, 0, short.kind) + short.kind.headerLength, byteCount: length)
+            unsafe lengths[(index &- 1) &* Self.segmentLimit &+ before.count] = UInt16(truncatingIfNeeded: length)
+            unsafe runs[index &- 1].count &+= 1
+            unsafe runs[index &- 1].innerBytes &+= length
+            unsafe runs[index &- 1].tail = short.kind.size
+            unsafe runs[index].count = 0
+        }
+    }
+
+    private mutating func seal(_ index: Int, _ reader: SAReader, _ counters: WorkerCounters) {
+        let run = unsafe runs[index]
+        let kind = run.kind
+        let sa = unsafe kind.sa
+        // RFC 4303 §3.3.3: numbers are reserved before use; a spent SA sends nothing more.
+        let block = unsafe sa.pointee.reserve(run.count, bytes: run.innerBytes)
+        var count = min(block.count, run.count)
+        if count < run.count { counters.drops.count(.sequenceExhausted, packets: UInt64(run.count &- count)) }
+        for position in 0..<count {
+            let length = unsafe Int(lengths[index &* Self.segmentLimit &+ position])
+            let inner = unsafe packet(index, position, kind) + kind.headerLength
+            // SAFETY: the packet lies in this run's buffer with its head-room before and the rest of its place behind.
+            let size = unsafe ESPSeal.seal(
+                inner, length: length, sequence: block.first &+ UInt64(position), sa: sa, reader: reader)
+            guard size > 0 else {
+                counters.drops.count(.sealFailed, packets: UInt64(count &- position))
+                count = position
+                break
+            }
+        }
+        guard count > 0 else { return }
+        counters.packetsOut.add(count)
+        counters.bytesOut.add(run.innerBytes)
+        let whole = count == run.count && run.tail > 0
+        let path = unsafe sa.pointee.path
+        unsafe (sealed + sealedCount).initialize(
+            to: OutgoingRun(
+                start: UnsafeRawPointer(packet(index, 0, kind)),
+                length: whole ? (count &- 1) &* kind.size &+ run.tail : count &* kind.size, segmentSize: kind.size,
+                remote: path.remote, local: path.local.address, trafficClass: kind.trafficClass))
+        sealedCount &+= 1
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditForwarding
+
+internal import AditESP
+internal import AditLinux
+internal import AditWire
+internal import Synchronization
+
+/// What all workers of a forwarder read.
+final class SharedSettings: Sendable {
+    /// The largest inner packet.
+    let mtu: Atomic<Int>
+    /// Set once, to end the workers.
+    let isStopping = Atomic<Bool>(false)
+
+    init(mtu: Int) { self.mtu = Atomic(mtu) }
+}
+
+/// One packet thread: runs both directions to completion, sleeps when there is nothing to do.
+///
+/// A turn: 1. read the device until it is drained or ``readLimit``, and send; 2. receive once, and write; 3. pass the quiescent
+/// point. Neither direction can starve the other. A lone packet is sent in the turn that read it.
+///
+/// Generic code calls the device and the transport once a batch; the walks in between work on concrete types.
+final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
+    /// Batches read in one turn at most.
+    private let readLimit = 16
+    /// Super-packets read at once: few, because what is read should still be in the cache when it is sealed.
+    private let slotsPerRead = 4
+    /// Runs received at once: one, because opening, coalescing and writing it is a whole turn's work.
+    private let runsPerReceive = 1
+    /// How often held packets are tried again.
+    private let holdInterval: UInt64 = 20_000_000
+
+    private let device: Device
+    private let transport: Transport
+    private let socketTransport: UDPTransport?
+    private let reader: SAReader
+    private let settings: SharedSettings
+    private let counters: WorkerCounters
+    private let control: ControlLink
+    private let wake: WakeUp
+    private let poll: EventPoll
+    private let packets: PacketBatch
+    private let datagrams: DatagramBatch
+    private var outbound: OutboundPath
+    private var inbound: InboundPath
+    private var nextRelease: UInt64 = 0
+
+    init(
+        number: Int, device: Device, transport: Transport, reader: SAReader, mailbox: Mailbox,
+        settings: SharedSettings, counters: WorkerCounters, wake: WakeUp
+    ) throws(SystemError) {
+        self.device = device
+        self.transport = transport
+        socketTransport = transport as? UDPTransport
+        self.reader = reader
+        self.settings = settings
+        self.counters = counters
+        self.wake = wake
+        control = ControlLink(mailbox: mailbox, producer: number, counters: counters)
+        packets = PacketBatch(capacity: slotsPerRead)
+        datagrams = DatagramBatch(capacity: runsPerReceive)
+        outbound = OutboundPath(reader: reader, counters: counters, control: control)
+        inbound = InboundPath(
+            worker: number, reader: reader, capabilities: device.capabilities, counters: counters, control: control)
+        poll = try EventPoll()
+        try poll.add(device.descriptor, token: 0)
+        for descriptor in transport.descriptors { try poll.add(descriptor, token: 0) }
+        try poll.add(wake.descriptor, token: 1)
+    }
+
+    /// The thread's body: returns after the forwarder was stopped.
+    func run() {
+        reader.leaveIdle()
+        while !settings.isStopping.load(ordering: .acquiring) {
+            if !turn() { sleep() }
+        }
+        reader.enterIdle()
+    }
+
+    /// One turn; false when there was nothing to do.
+    func turn() -> Bool {
+        let now = MonotonicClock.now()
+        let mtu = settings.mtu.load(ordering: .relaxed)
+        if outbound.holdsPackets { release(now: now, mtu: mtu) }
+        let didSend = outboundTurn(now: now, mtu: mtu)
+        let didReceive = inboundTurn(now: now, mtu: mtu)
+        reader.quiescent()
+        return didSend || didReceive
+    }
+
+    private func sleep() {
+        reader.enterIdle()
+        let deadline = outbound.holdsPackets ? Timestamp(nanoseconds: nextRelease) : nil
+        let events = poll.wait(until: deadline)
+        for index in 0..<events where poll[index].token == 1 {
+            wake.acknowledge()
+            nextRelease = 0
+        }
+        reader.leaveIdle()
+    }
+
+    private func outboundTurn(now: Timestamp, mtu: Int) -> Bool {
+        var isActive = false
+        for _ in 0..<readLimit {
+            _ = device.read(into: packets)
+            guard packets.count > 0 else { break }
+            isActive = true
+            counters.deviceReads.add(packets.count)
+            outbound.begin(packets, now: now, mtu: mtu)
+            while case .full = outbound.advance() { flush() }
+            guard packets.count == packets.capacity else { break }
+        }
+        flush()
+        writeReplies()
+        return isActive
+    }
+
+    private func inboundTurn(now: Timestamp, mtu: Int) -> Bool {
+        _ = transport.receive(into: datagrams)
+        guard datagrams.count > 0 else { return false }
+        counters.runsReceived.add(datagrams.count)
+        inbound.begin(datagrams, now: now, mtu: mtu)
+        while case .full = inbound.advance() { writeReady() }
+        writeReady()
+        return true
+    }
+
+    /// Seals and sends what was placed.
+    private func flush() {
+        guard !outbound.outgoing.isEmpty else { return }
+        outbound.seal()
+        let runs = unsafe outbound.outgoing.sealedRuns
+        let lost = unsafe transport.send(runs)
+        counters.runsSent.add(runs.count)
+        if lost > 0 { countLost(lost) }
+        outbound.outgoing.clear()
+    }
+
+    @inline(never) private func countLost(_ lost: Int) {
+        counters.drops.count(.sendFailed, packets: UInt64(lost))
+        if let peer = socketTransport?.takeOversizedPeer() { control.post(.pathTooSmall(peer: peer)) }
+    }
+
+    private func writeReady() {
+        for index in 0..<inbound.coalescing.readyCount {
+            let (pieces, offload) = unsafe inbound.coalescing.ready(index)
+            if case .done = unsafe device.write(pieces, offload: offload) { continue }
+            counters.drops.count(.deviceFull)
+        }
+        counters.deviceWrites.add(inbound.coalescing.readyCount)
+        inbound.coalescing.clear()
+    }
+
+    private func writeReplies() {
+        guard outbound.replies.count > 0 else { return }
+        for index in 0..<outbound.replies.count {
+            let packet = outbound.replies.packet(index)
+            var piece = unsafe PacketPiece(start: UnsafeRawPointer(packet.start), length: packet.count)
+            let result = unsafe withUnsafePointer(to: &piece) {
+                unsafe device.write(UnsafeBufferPointer(start: $0, count: 1), offload: PacketOffload())
+            }
+            if case .done = result { continue }
+            counters.drops.count(.deviceFull)
+        }
+        outbound.replies.clear()
+    }
+
+    /// Tries the held packets again after a wake-up, and now and then.
+    @inline(never) private func release(now: Timestamp, mtu: Int) {
+        guard now.nanoseconds >= nextRelease else { return }
+        nextRelease = now.nanoseconds &+ holdInterval
+        while case .full = outbound.release(now: now, mtu: mtu) { flush() }
+        flush()
+        writeReplies()
+    }
+}
