@@ -134,7 +134,7 @@ internal import AditWire
         case .protect(let sa):
             unsafe destination = Destination(
                 sa: sa, headerLength: sa.pointee.headerLength,
-                trafficClass: ESPSeal.outerTrafficClass(inner: header.trafficClass, sa: sa), flow: flow.mixed)
+                trafficClass: sa.pointee.outerTrafficClass(inner: header.trafficClass), flow: flow.mixed)
         }
         if unsafe destination.sa.pointee.clampMSS {
             MSSClamp.apply(to: packet, header: header, mtu: mtu, checksumIsUnfinished: offload.needsChecksum)

@@ -161,7 +161,7 @@ internal import AditWire
         let kind = run.kind
         let sa = unsafe kind.sa
         // RFC 4303 §3.3.3: numbers are reserved before use; a spent SA sends nothing more.
-        let block = unsafe sa.pointee.reserve(run.count, bytes: run.innerBytes)
+        let block = unsafe sa.pointee.reserve(run.count, bytes: run.innerBytes, reader: reader)
         var count = min(block.count, run.count)
         if count < run.count { counters.drops.count(.sequenceExhausted, packets: UInt64(run.count &- count)) }
         for position in 0..<count {
