@@ -24,7 +24,7 @@ internal import COpenSSL
         guard let source = unsafe template.template, let context = unsafe EVP_MAC_CTX_dup(source) else { return nil }
         var empty: UInt8 = 0
         let keyed =
-            if let bytes = unsafe key.baseAddress {
+            if let bytes = key.baseAddress {
                 unsafe EVP_MAC_init(context, bytes.assumingMemoryBound(to: UInt8.self), key.count, nil)
             } else {
                 unsafe EVP_MAC_init(context, &empty, 0, nil)
