@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: adit
+
+internal import Adit
+internal import ArgumentParser
+internal import Dispatch
+internal import Logging
+
+/// `adit run`
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run the gateway in the foreground.",
+        discussion: """
+            Checks the configuration, opens the TUN device, the UDP sockets and the control socket, and runs until it \
+            is told to stop. Nothing is started when the configuration has an error. The log goes to standard error, \
+            one line a change of state; under systemd use Type=notify.
+
+            It needs the right to make a TUN device and, for ports below 1024, to bind them: run it as root or with \
+            the capabilities CAP_NET_ADMIN and CAP_NET_BIND_SERVICE.
+
+            SIGNALS
+              SIGTERM, SIGINT   delete the SAs at the peers, remove routes and interface, exit 0 within 2 s
+              SIGHUP            read the configuration again, as 'adit reload'; after an error nothing changes
+
+            EXAMPLES
+              adit run
+              adit run --config ./adit.toml --control ./control.sock --log-level debug
+              adit run --log-format json 2>> /var/log/adit.json
+            """)
+
+    @OptionGroup var file: ConfigurationOptions
+    @OptionGroup var control: ControlOptions
+    @Option(help: ArgumentHelp("The least severe level to log; overrides log_level.", valueName: "level"))
+    var logLevel: LogThreshold?
+    @Option(help: ArgumentHelp("How a line of the log is written.", valueName: "format"))
+    var logFormat = LogFormat.text
+
+    func run() throws {
+        let checked = ConfigurationFile.load(file.config)
+        guard let configuration = checked.gateway else {
+            for problem in checked.problems { writeToStandardError(problem.description + "\n") }
+            throw CommandFailure.failed(
+                "\(count(checked.errors.count, "error")) in \(file.config); nothing was started")
+        }
+        let logger = makeLogger(checked.settings)
+        for problem in checked.problems { logger.warning("\(problem.description)") }
+        let signals = ProcessSignals()
+        let server = try ControlServer(
+            path: control.control ?? checked.settings.control ?? ControlSocketAddress.standard)
+        defer { server.stop() }
+        let gateway: Gateway
+        do {
+            gateway = try Gateway(configuration)
+        } catch {
+            throw CommandFailure.failed(error.description)
+        }
+        serve(gateway, configuration, server, signals, logger)
+    }
+
+    private func serve(
+        _ gateway: Gateway, _ configuration: GatewayConfiguration, _ server: ControlServer, _ signals: ProcessSignals,
+        _ logger: Logger
+    ) {
+        let active = ActiveConfiguration(path: file.config, configuration, logger)
+        let log = TransitionLog(logger)
+        let hub = EventHub()
+        let drained = DispatchSemaphore(value: 0)
+        let events = gateway.events()
+        Task {
+            for await event in events {
+                log.log(event)
+                hub.publish(event)
+            }
+            drained.signal()
+        }
+        let service = ControlService(gateway: gateway, events: hub, log: log, configuration: active)
+        server.start { service.answer($0, $1) }
+        let notifier = ServiceNotifier()
+        notifier.notify("READY=1")
+        let status = gateway.status()
+        let threads = count(status.workers, "worker")
+        let connections = count(configuration.connections.count, "connection")
+        logger.info(
+            "adit \(Gateway.version) is ready: \(status.interface) (MTU \(status.mtu)), \(threads), \(connections)")
+        while case .reload = signals.next() { _ = active.reload(into: gateway) }
+        notifier.notify("STOPPING=1")
+        logger.info("stopping")
+        server.stop()
+        gateway.stop()
+        // The last events are worth a moment, but no more: the whole stop has 2 s.
+        _ = drained.wait(timeout: .now() + .milliseconds(100))
+        logger.info("stopped")
+    }
+
+    private func makeLogger(_ settings: ConfigurationFile.ExecutableSettings) -> Logger {
+        let level = (logLevel ?? settings.logLevel ?? .info).level
+        let format = logFormat
+        return Logger(label: "adit") { _ in LineLogHandler(level: level, format: format) }
+    }
+}
+
+extension LogThreshold: ExpressibleByArgument {}
+extension LogFormat: ExpressibleByArgument {}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: adit
+
+internal import AditCrypto
+internal import AditIKE
+internal import AditWire
+
+/// Reads `[connections.NAME]`.
+struct ConnectionSection {
+    let reader: TableReader
+    let name: String
+    let context: Context
+
+    /// What a connection needs to know of the rest.
+    struct Context {
+        /// The configuration file's directory with its slash, for `psk_file`.
+        var directory: String
+        /// Whether the configuration file itself can be read by others.
+        var readableByOthers: Bool
+        /// `install_routes`.
+        var installRoutes: Bool
+    }
+
+    /// The connection; nil when it cannot be made because of errors, which are noted.
+    func read() -> ConnectionConfiguration? {
+        reader.checkKeys()
+        checkName(name, of: "connection", path: reader.path)
+        checkVersion()
+        let secret = SecretReader(reader: reader, context: context).read()
+        let remote = remoteAddresses()
+        let allowLegacy = reader.boolean("allow_legacy") ?? false
+        let children = childSections(anyPeer: remote?.isEmpty ?? false, allowLegacy: allowLegacy).map { $0.read() }
+        checkChildren(children.compactMap(\.self))
+        var connection = ConnectionConfiguration(
+            name: name, authentication: .preSharedKey(secret ?? SecretBytes([])), children: children.compactMap(\.self))
+        connection.remoteAddresses = remote ?? []
+        connection.localAddresses = addresses("local_addrs") ?? []
+        connection.allowLegacy = allowLegacy
+        if let port = reader.integer("remote_port", in: 1...65_535) { connection.remotePort = UInt16(port) }
+        connection.localID = identity("local_id", mayBeAny: false)
+        connection.remoteID = identity("remote_id", mayBeAny: true)
+        let proposals = ProposalReader(reader: reader, allowLegacy: allowLegacy)
+        if let list = proposals.read("proposals", .ike) { connection.proposals = list }
+        if let delay = reader.duration("dpd_delay") { connection.dpdDelay = delay }
+        if let action = reader.word("dpd_action", ConnectionConfiguration.DeadPeerAction.self) {
+            connection.dpdAction = action
+        }
+        if let time = reader.duration("ike_rekey_time") { connection.ikeRekeyTime = time }
+        if let flag = reader.boolean("encap") { connection.encap = flag }
+        if let flag = reader.boolean("fragmentation") { connection.fragmentation = flag }
+        guard secret != nil, remote != nil, !children.isEmpty, !children.contains(where: { $0 == nil }) else {
+            return nil
+        }
+        return connection
+    }
+
+    /// Notes what is doubtful between connections: the same traffic twice.
+    static func compare(_ connections: [ConnectionConfiguration], _ problems: ConfigurationProblems) {
+        var owners: [Pair: String] = [:]
+        for connection in connections {
+            for child in connection.children {
+                for local in child.localSelectors {
+                    for remote in child.remoteSelectors {
+                        let pair = Pair(local: local, remote: remote)
+                        guard let owner = owners[pair], owner != connection.name else {
+                            owners[pair] = connection.name
+                            continue
+                        }
+                        problems.warning(
+                            ["connections", connection.name, "remote_ts"],
+                            "\(local) to \(remote) also belongs to connection \"\(owner)\", which comes first"
+                        )
+                    }
+                }
+            }
+        }
+    }
+
+    private struct Pair: Hashable {
+        var local: TrafficSelector
+        var remote: TrafficSelector
+    }
+
+    private func checkVersion() {
+        guard let version = reader.integer("version", in: Int.min...Int.max), version != 2 else { return }
+        let found = version == 1 ? "1: IKEv1 is not supported by this version" : "\(version)"
+        reader.refuse("version", found: found)
+    }
+
+    /// The peer's addresses; empty for any peer, nil after an error.
+    private func remoteAddresses() -> [IPAddress]? {
+        guard reader.has("remote_addrs") else { return [] }
+        guard let items = reader.strings("remote_addrs", limit: addressLimit) else { return nil }
+        if items.contains(where: { $0.text == anyPeer }) {
+            guard items.count == 1 else {
+                reader.refuse("remote_addrs", found: "\"%any\" beside other addresses")
+                return nil
+            }
+            return []
+        }
+        return parse(items, "remote_addrs")
+    }
+
+    private func addresses(_ key: String) -> [IPAddress]? {
+        guard let items = reader.strings(key, limit: addressLimit, mayBeEmpty: true) else { return nil }
+        return items.count == 1 && items[0].text == anyPeer ? [] : parse(items, key)
+    }
+
+    private func parse(_ items: [TableReader.Item], _ key: String) -> [IPAddress]? {
+        let addresses = items.map { item -> IPAddress? in
+            guard let address = IPAddress(item.text) else {
+                let isName = item.text.utf8.contains { (0x67...0x7a).contains($0) }
+                let note = isName ? " (host names are not looked up by this version)" : ""
+                reader.refuse(key, found: quoted(item.text) + note, item: item.index)
+                return nil
+            }
+            return address
+        }
+        return addresses.contains(nil) ? nil : addresses.compactMap(\.self)
+    }
+
+    private func identity(_ key: String, mayBeAny: Bool) -> Identity? {
+        guard let text = reader.string(key) else { return nil }
+        if mayBeAny, text == anyPeer { return nil }
+        let identity = Identity(text)
+        if identity == nil { reader.refuse(key, found: quoted(text)) }
+        return identity
+    }
+
+    private func childSections(anyPeer: Bool, allowLegacy: Bool) -> [ChildSection] {
+        let tables = reader.namedTables("children")
+        let common = ChildSection.Common(
+            connection: reader, anyPeer: anyPeer, allowLegacy: allowLegacy, installRoutes: context.installRoutes)
+        guard reader.has("children") else { return [ChildSection(own: nil, name: name, common: common)] }
+        if reader.isEmptyTable("children") { reader.refuse("children", found: "no child") }
+        if tables.count > childLimit {
+            reader.refuse("children", found: "\(tables.count) children, more than \(childLimit)")
+        }
+        return tables.prefix(childLimit).map { name, table in
+            let own = TableReader(
+                table: table, path: reader.path + ["children", name], keys: ConfigurationKey.child,
+                problems: reader.problems)
+            own.checkKeys()
+            checkName(name, of: "child", path: own.path)
+            return ChildSection(own: own, name: name, common: common)
+        }
+    }
+
+    private func checkChildren(_ children: [ChildConfiguration]) {
+        for (index, child) in children.enumerated() {
+            let twin = children[..<index].first {
+                $0.localSelectors == child.localSelectors && $0.remoteSelectors == child.remoteSelectors
+            }
+            guard let twin else { continue }
+            reader.problems.error(
+                reader.path + ["children", child.name],
+                "the same selectors as child \"\(twin.name)\"; each child needs its own local_ts and remote_ts")
+        }
+    }
+
+    private func checkName(_ name: String, of kind: String, path: [String]) {
+        let fits = (1...nameLimit).contains(name.utf8.count)
+        let isPlain = name.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                || "_-.@".utf8.contains(byte)
+        }
+        guard !fits || !isPlain || name.hasPrefix("-") else { return }
+        reader.problems.error(
+            path, "found a \(kind) named \(quoted(name)); allowed are 1 to \(nameLimit) letters, digits, _ - . @")
+    }
+
+    private let anyPeer = "%any"
+    private let addressLimit = 32
+    private let childLimit = 256
+    private let nameLimit = 64
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: adit
+
+internal import Adit
+internal import AditWire
+
+/// Reads `[gateway]`.
+struct GatewaySection {
+    let reader: TableReader
+
+    func read(into gateway: inout GatewayConfiguration, _ settings: inout ConfigurationFile.ExecutableSettings) {
+        reader.checkKeys()
+        if let name = interfaceName() { gateway.interface = name }
+        if let items = reader.strings("address", mayBeEmpty: true) {
+            gateway.addresses = items.compactMap { interfaceAddress($0) }
+        }
+        gateway.mtu = reader.integerOrAuto("mtu", in: 576...65_535)
+        if let items = reader.strings("listen", limit: listenLimit, mayBeEmpty: true) {
+            gateway.listen = items.compactMap { item in
+                let address = IPAddress(item.text)
+                if address == nil { reader.refuse("listen", found: quoted(item.text), item: item.index) }
+                return address
+            }
+        }
+        if let port = reader.integer("ike_port", in: 1...65_535) { gateway.ikePort = UInt16(port) }
+        if let port = reader.integer("nat_port", in: 1...65_535) { gateway.natPort = UInt16(port) }
+        if gateway.ikePort == gateway.natPort {
+            let key = reader.has("nat_port") ? "nat_port" : "ike_port"
+            reader.problems.error(
+                reader.path + [key], "found \(gateway.natPort) for both ports; ike_port and nat_port must differ")
+        }
+        gateway.workers = reader.integerOrAuto("workers", in: 1...64)
+        if let flag = reader.boolean("install_routes") { gateway.installRoutes = flag }
+        settings.control = controlPath()
+        settings.logLevel = reader.word("log_level", LogThreshold.self)
+    }
+
+    private func interfaceName() -> String? {
+        guard let name = reader.string("interface") else { return nil }
+        // The kernel's rule for device names (IFNAMSIZ is 16 with the final NUL).
+        let fits = (1...15).contains(name.utf8.count) && name != "." && name != ".."
+        let allowed = name.utf8.allSatisfy {
+            $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":")
+        }
+        guard fits, allowed, !name.contains("%") else {
+            reader.refuse("interface", found: quoted(name))
+            return nil
+        }
+        return name
+    }
+
+    private func interfaceAddress(_ item: TableReader.Item) -> IPPrefix? {
+        guard let prefix = IPPrefix(item.text) else {
+            reader.refuse("address", found: quoted(item.text), item: item.index)
+            return nil
+        }
+        return prefix
+    }
+
+    private func controlPath() -> String? {
+        guard let path = reader.string("control") else { return nil }
+        guard path.hasPrefix("/"), path.utf8.count <= ControlSocketAddress.pathLimit else {
+            reader.refuse("control", found: quoted(path))
+            return nil
+        }
+        return path
+    }
+
+    private let listenLimit = 64
+}

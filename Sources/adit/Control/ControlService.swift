@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: adit
+
+internal import Adit
+internal import AditIKE
+
+/// What the control socket needs of a gateway; tests put something simpler in its place.
+protocol ControlledGateway: Sendable {
+    func status() -> GatewayStatus
+    func perform(_ command: IKECommand)
+    func lastFailure(of connection: String?) -> FailureReport?
+}
+
+extension Gateway: ControlledGateway {}
+
+/// Answers control requests. Called by one thread a client; never holds the gateway up.
+struct ControlService: Sendable {
+    let gateway: any ControlledGateway
+    let events: EventHub
+    let log: TransitionLog
+    let configuration: ActiveConfiguration
+    /// How long `up` and `rekey` follow an attempt; longer than all retransmissions of an exchange.
+    var attemptLimit: Duration = .seconds(120)
+
+    /// Answers `request` on `channel`.
+    func answer(_ request: ControlRequest, _ channel: LineChannel) {
+        switch request {
+        case .status:
+            let document = StatusDocument(
+                status: gateway.status(), configuration: configuration.current, failureTime: log.failureTime(of:))
+            send(.result(document.json), channel)
+        case .explain(let name):
+            explain(name, channel)
+        case .reload:
+            reload(channel)
+        case .up(let name):
+            guard isKnown(name, channel) else { return }
+            up(name, channel)
+        case .down(let name):
+            guard isKnown(name, channel) else { return }
+            down(name, channel)
+        case .rekey(let name, let ike):
+            guard isKnown(name, channel) else { return }
+            rekey(name, ike: ike, channel)
+        }
+    }
+
+    private func up(_ name: String, _ channel: LineChannel) {
+        let connection = configuration.current.connections.first { $0.name == name }
+        let wanted = Set((connection?.children ?? []).map(\.name))
+        events.following { follower in
+            if let now = status(of: name), now.state == .established, wanted.isSubset(of: now.children.map(\.name)) {
+                return done("\(name) is up already", channel)
+            }
+            if connection?.remoteAddresses.isEmpty ?? true {
+                return fail(
+                    "peer_unreachable", "\(name) has no address to connect to",
+                    "wait for the peer, or set remote_addrs in the configuration", channel)
+            }
+            gateway.perform(.initiate(connection: name, child: nil))
+            follow(name, follower, channel) { report in
+                guard case .childInstalled(_, let child, _, _) = report else { return nil }
+                return "\(name) is up: child \(child) carries traffic"
+            }
+        }
+    }
+
+    private func down(_ name: String, _ channel: LineChannel) {
+        gateway.perform(.terminate(connection: name))
+        let deadline = ContinuousClock.now + .seconds(5)
+        // The machine closes on its own side at once; the peer's answer to the DELETE is a courtesy.
+        let isUp = { status(of: name).map { $0.state == .established || $0.state == .connecting } ?? false }
+        events.following { follower in
+            while isUp(), ContinuousClock.now < deadline {
+                _ = follower.next(before: min(deadline, .now + .milliseconds(50)))
+            }
+        }
+        isUp()
+            ? fail("timeout", "\(name) is still up after 5 s", "look at the gateway's log", channel)
+            : done("\(name) is down", channel)
+    }
+
+    private func rekey(_ name: String, ike: Bool, _ channel: LineChannel) {
+        events.following { follower in
+            guard let now = status(of: name), now.state == .established, ike || !now.children.isEmpty else {
+                return fail(
+                    "not_established", "\(name) is not up, so there is nothing to rekey", "adit up \(name)", channel)
+            }
+            gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name))
+            var left = ike ? 1 : now.children.count
+            follow(name, follower, channel) { report in
+                switch report {
+                case .ikeRekeyed where ike: left -= 1
+                case .childInstalled(_, _, _, .some) where !ike: left -= 1
+                default: break
+                }
+                guard left == 0 else { return nil }
+                return ike
+                    ? "\(name): IKE SA rekeyed" : "\(name): \(count(now.children.count, "child", "children")) rekeyed"
+            }
+        }
+    }
+
+    /// Passes a connection's events on as progress, until `finished` says something, or it failed.
+    private func follow(
+        _ name: String, _ follower: EventFollower, _ channel: LineChannel, _ finished: (IKEReport) -> String?
+    ) {
+        let deadline = ContinuousClock.now + attemptLimit
+        while let event = follower.next(before: deadline) {
+            let text = EventText(event)
+            guard text.connection == name, case .ike(let report) = event else { continue }
+            if case .failed(let failure) = report {
+                return fail(
+                    failure.code.rawValue, failure.message, "\(failure.suggestion) (adit explain \(name))", channel)
+            }
+            guard channel.send(ControlAnswer.progress(text.message).json) else { return }
+            if let message = finished(report) { return done(message, channel) }
+            if case .closed(_, let reason) = report {
+                return fail("closed", "\(name) was closed: \(reason)", "look at the gateway's log", channel)
+            }
+        }
+        fail(
+            "timeout", "\(name): nothing was decided in \(attemptLimit.components.seconds) s", "adit explain \(name)",
+            channel)
+    }
+
+    private func explain(_ name: String?, _ channel: LineChannel) {
+        if let name, !isKnown(name, channel) { return }
+        let names: [String?] = name.map { [$0] } ?? gateway.status().connections.map(\.name) + [nil]
+        let failures = names.compactMap { name in
+            gateway.lastFailure(of: name).map { FailureDocument.json($0, at: log.failureTime(of: name)) }
+        }
+        let state = name.flatMap { status(of: $0) }?.state.rawValue
+        send(.result(.object([("failures", .array(failures)), ("state", .optional(state))])), channel)
+    }
+
+    private func reload(_ channel: LineChannel) {
+        switch configuration.reload(into: gateway) {
+        case .success(let summary): done(summary, channel)
+        case .failure(let refusal):
+            for line in refusal.problems { _ = channel.send(ControlAnswer.progress(line).json) }
+            fail("configuration", "nothing was changed", "correct the file and reload again", channel)
+        }
+    }
+
+    private func isKnown(_ name: String, _ channel: LineChannel) -> Bool {
+        let names = configuration.current.connections.map(\.name)
+        guard !names.contains(name) else { return true }
+        let near = nearestWord(to: name, among: names).map { "did you mean \"\($0)\"?" }
+        let shown = names.prefix(16).joined(separator: ", ")
+        fail("no_such_connection", "there is no connection \(quoted(name))", near ?? "there are: \(shown)", channel)
+        return false
+    }
+
+    private func status(of name: String) -> ConnectionStatus? { gateway.status().connections.first { $0.name == name } }
+
+    private func done(_ message: String, _ channel: LineChannel) {
+        send(.result(.object([("message", .string(message))])), channel)
+    }
+
+    private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: LineChannel) {
+        send(.error(code: code, message: message, suggestion: suggestion), channel)
+    }
+
+    private func send(_ answer: ControlAnswer, _ channel: LineChannel) { _ = channel.send(answer.json) }
+}

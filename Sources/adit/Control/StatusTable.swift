@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: adit
+
+/// `adit status` for a person, made from the JSON document.
+struct StatusTable {
+    let document: JSONValue
+
+    /// The table with a headline and the lost packets.
+    var text: String {
+        var lines = [headline, ""]
+        let connections = document["connections"]?.elements ?? []
+        var rows = [["CONNECTION", "STATE", "PEER", "SUITE", "AGE", "IN", "OUT"]]
+        for connection in connections {
+            rows.append(row(connection))
+            rows += (connection["children"]?.elements ?? []).map(childRow)
+        }
+        lines += TextTable(rows: rows).lines
+        lines += connections.compactMap(failureLine)
+        lines += ["", drops]
+        return lines.map { printable($0) }.joined(separator: "\n") + "\n"
+    }
+
+    private var headline: String {
+        let workers = Int(document["workers"]?.numberValue ?? 0)
+        return "adit \(word(document, "version")), up \(age(document["uptime_seconds"])), interface "
+            + "\(word(document, "interface")) (MTU \(number(document["mtu"]))), \(count(workers, "worker"))"
+    }
+
+    private func row(_ connection: JSONValue) -> [String] {
+        let children = connection["children"]?.elements ?? []
+        let sum = { (name: String) in children.reduce(0) { $0 + ($1[name]?.numberValue ?? 0) } }
+        let remote = connection["remote"] ?? .null
+        let identity = remote["id"]?.stringValue.map { " (\($0))" } ?? ""
+        return [
+            word(connection, "name"), word(connection, "state"), word(remote, "address", absent: "any") + identity,
+            word(connection, "proposal", absent: "-"), age(connection["established_seconds"]),
+            children.isEmpty ? "-" : Self.bytes(sum("bytes_in")), children.isEmpty ? "-" : Self.bytes(sum("bytes_out")),
+        ]
+    }
+
+    private func childRow(_ child: JSONValue) -> [String] {
+        let list = { (name: String) in
+            let selectors = (child[name]?.elements ?? []).compactMap(\.stringValue)
+            return selectors.count > 2 ? "\(selectors[0]),… (\(selectors.count))" : selectors.joined(separator: ",")
+        }
+        let traffic = { (way: String) in
+            Self.bytes(child["bytes_\(way)"]?.numberValue ?? 0) + ", " + number(child["packets_\(way)"]) + " pkt"
+        }
+        return [
+            "  " + word(child, "name"), word(child, "state"), list("local_ts") + " to " + list("remote_ts"),
+            word(child, "proposal"), age(child["installed_seconds"]), traffic("in"), traffic("out"),
+        ]
+    }
+
+    private func failureLine(_ connection: JSONValue) -> String? {
+        guard let failure = connection["last_failure"], failure["code"] != nil else { return nil }
+        let time = failure["at"]?.stringValue.map { " at \($0)" } ?? ""
+        return "last failure of \(word(connection, "name"))\(time): \(word(failure, "code")) in "
+            + "\(word(failure, "stage")): \(word(failure, "message")) (adit explain \(word(connection, "name")))"
+    }
+
+    private var drops: String {
+        let lost = (document["drops"]?.members ?? []).filter { ($0.1.numberValue ?? 0) > 0 }
+        return lost.isEmpty
+            ? "dropped: nothing" : "dropped: " + lost.map { "\(number($0.1)) \($0.0)" }.joined(separator: ", ")
+    }
+
+    private func word(_ value: JSONValue, _ name: String, absent: String = "") -> String {
+        value[name]?.stringValue ?? absent
+    }
+
+    private func number(_ value: JSONValue?) -> String { String(Int64(value?.numberValue ?? 0)) }
+
+    /// `12 s`, `5 min 3 s`, `8 h 5 min`, `3 d 4 h`; `-` for null.
+    private func age(_ value: JSONValue?) -> String {
+        guard let seconds = value?.numberValue.map({ Int64($0) }) else { return "-" }
+        switch seconds {
+        case ..<60: return "\(seconds) s"
+        case ..<3600: return "\(seconds / 60) min \(seconds % 60) s"
+        case ..<86_400: return "\(seconds / 3600) h \(seconds / 60 % 60) min"
+        default: return "\(seconds / 86_400) d \(seconds / 3600 % 24) h"
+        }
+    }
+
+    /// `84 B`, `1.2 kB`, `3.4 MB`, … in powers of ten.
+    static func bytes(_ count: Double) -> String {
+        var value = count
+        var unit = 0
+        while value >= 1000, unit < units.count - 1 {
+            value /= 1000
+            unit += 1
+        }
+        return unit == 0 ? "\(Int(value)) B" : "\((value * 10).rounded(.down) / 10) \(units[unit])"
+    }
+
+    private static let units = ["B", "kB", "MB", "GB", "TB", "PB"]
+}

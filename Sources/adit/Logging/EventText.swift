@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: adit
+
+internal import Adit
+internal import AditIKE
+internal import AditWire
+internal import Logging
+
+/// An event in words, for the log and for whoever waits for a command.
+struct EventText {
+    var level: Logger.Level
+    /// The connection; nil when the event belongs to none.
+    var connection: String?
+    var message: String
+    /// A stable word for programs that read the JSON log.
+    var kind: String
+
+    /// The words for `event`; `elapsed` is how long the handshake took, where that is known.
+    init(_ event: GatewayEvent, elapsed: Duration? = nil) {
+        switch event {
+        case .warning(let text):
+            self.init(.warning, nil, text, "warning")
+        case .ike(let report):
+            self.init(report, elapsed: elapsed)
+        }
+    }
+
+    private init(_ level: Logger.Level, _ connection: String?, _ message: String, _ kind: String) {
+        self.level = level
+        self.connection = connection
+        self.message = message
+        self.kind = kind
+    }
+
+    private init(_ report: IKEReport, elapsed: Duration?) {
+        let time = elapsed.map { ", " + Self.time($0) } ?? ""
+        switch report {
+        case .connecting(let connection, let remote, .initiator):
+            self.init(.info, connection, "connecting to \(remote)", "connecting")
+        case .connecting(let connection, let remote, .responder):
+            self.init(.info, connection, "\(remote) is connecting", "connecting")
+        case .established(let connection, let sa):
+            let text = "IKE SA established with \(sa.remote) (\(sa.proposal))\(time)"
+            self.init(.info, connection, text, "established")
+        case .childInstalled(let connection, let child, let sa, let replaces):
+            let verb = replaces == nil ? "installed" : "rekeyed"
+            let spis = "SPI \(sa.inboundSPI) in, \(sa.outboundSPI) out"
+            let text = "child \(child) \(verb): \(Self.selectors(sa)) (\(sa.proposal)), \(spis)"
+            self.init(.info, connection, text, "child_\(verb)")
+        case .childRemoved(let connection, let child, let spi):
+            self.init(.info, connection, "child \(child) removed, SPI \(spi) in", "child_removed")
+        case .ikeRekeyed(let connection, let sa):
+            self.init(.info, connection, "IKE SA rekeyed with \(sa.remote) (\(sa.proposal))", "ike_rekeyed")
+        case .closed(let connection, let reason):
+            self.init(.info, connection, "IKE SA closed: \(reason)", "closed")
+        case .failed(let failure):
+            let peer = failure.connection == nil ? failure.remote.map { " with \($0)" } ?? "" : ""
+            let text = "\(failure.stage.rawValue) failed\(peer): \(failure.code.rawValue): \(Self.sentence(failure))"
+            self.init(.error, failure.connection, text, "failed")
+        }
+    }
+
+    /// The failure's message and remedy as one sentence.
+    private static func sentence(_ failure: FailureReport) -> String {
+        let message = failure.message.hasSuffix(".") ? String(failure.message.dropLast()) : failure.message
+        return failure.suggestion.isEmpty ? message : "\(message); \(failure.suggestion)"
+    }
+
+    private static func selectors(_ sa: ChildSAStatus) -> String {
+        let list = { (selectors: [TrafficSelector]) in
+            let shown = selectors.prefix(selectorsShown).map(\.description).joined(separator: ",")
+            return selectors.count > selectorsShown ? "\(shown) and \(selectors.count - selectorsShown) more" : shown
+        }
+        return "\(list(sa.localSelectors)) to \(list(sa.remoteSelectors))"
+    }
+
+    /// `12 ms`, or `3.4 s` from a second on.
+    private static func time(_ duration: Duration) -> String {
+        let (seconds, attoseconds) = duration.components
+        let milliseconds = attoseconds / 1_000_000_000_000_000
+        return seconds == 0 ? "\(milliseconds) ms" : "\(seconds).\(milliseconds / 100) s"
+    }
+
+    private static let selectorsShown = 4
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: adit
+
+internal import Adit
+internal import AditIKE
+internal import Logging
+internal import Synchronization
+
+/// Logs a gateway's events, one line a transition, and remembers when a connection last failed.
+final class TransitionLog: Sendable {
+    private struct State {
+        /// When the handshake under way began, by connection.
+        var started: [String: ContinuousClock.Instant] = [:]
+        var failed: [String: WallTime] = [:]
+        var strangers = LineBudget()
+        var warnings = LineBudget()
+    }
+
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    init(_ logger: Logger) { self.logger = logger }
+
+    /// Writes the line of an event, unless strangers or the system repeat themselves too often.
+    func log(_ event: GatewayEvent) {
+        let (elapsed, withheld) = state.withLock { note(event, in: &$0) }
+        guard let withheld else { return }
+        let text = EventText(event, elapsed: elapsed)
+        var metadata: Logger.Metadata = ["event": .string(text.kind)]
+        if let connection = text.connection { metadata["connection"] = .string(connection) }
+        let more = withheld > 0 ? " (\(withheld) similar lines left out)" : ""
+        logger.log(level: text.level, "\(text.message)\(more)", metadata: metadata)
+    }
+
+    /// When the connection, or a peer that fits none (nil), last failed.
+    func failureTime(of connection: String?) -> WallTime? { state.withLock { $0.failed[connection ?? ""] } }
+
+    /// How long the handshake took, and how many similar lines were left out; nil when this one is to be left out, too.
+    private func note(_ event: GatewayEvent, in state: inout State) -> (Duration?, Int?) {
+        let now = ContinuousClock.now
+        switch event {
+        case .ike(.connecting(let connection, _, _)):
+            state.started[connection] = now
+            return (nil, 0)
+        case .ike(.established(let connection, _)):
+            return (state.started.removeValue(forKey: connection).map { $0.duration(to: now) }, 0)
+        case .ike(.failed(let failure)):
+            state.failed[failure.connection ?? ""] = .now()
+            guard let connection = failure.connection else { return (nil, state.strangers.take(now)) }
+            state.started[connection] = nil
+            return (nil, 0)
+        case .warning:
+            return (nil, state.warnings.take(now))
+        default:
+            return (nil, 0)
+        }
+    }
+}
+
+/// A limit on lines that others can cause: a burst, then one every few seconds.
+struct LineBudget {
+    static let burst = 10.0
+    static let perSecond = 0.2
+
+    private var tokens = burst
+    private var last: ContinuousClock.Instant?
+    private var withheld = 0
+
+    /// Takes a line out of the budget: how many were withheld since the last one, or nil to withhold this one, too.
+    mutating func take(_ now: ContinuousClock.Instant) -> Int? {
+        let elapsed = last.map { $0.duration(to: now) / Duration.seconds(1) } ?? 0
+        tokens = min(Self.burst, tokens + elapsed * Self.perSecond)
+        last = now
+        guard tokens >= 1 else {
+            withheld += 1
+            return nil
+        }
+        tokens -= 1
+        defer { withheld = 0 }
+        return withheld
+    }
+}
