@@ -60,7 +60,8 @@ extension Proposal: CustomStringConvertible {
             let valid = keywords(for: securityProtocol)
             let hint = nearest(to: word.lowercased(), among: valid).map { "; did you mean \"\($0)\"?" } ?? ";"
             throw ProposalSyntaxError(
-                keyword: String(word), message: "unknown algorithm \"\(word)\"\(hint) valid are \(valid.joined(separator: ", "))")
+                keyword: String(word),
+                message: "unknown algorithm \"\(word)\"\(hint) valid are \(valid.joined(separator: ", "))")
         }
         guard algorithm.support != .unsupported else {
             throw ProposalSyntaxError(
@@ -118,7 +119,8 @@ extension Proposal: CustomStringConvertible {
             // As in strongSwan: the hash of the integrity algorithm serves as PRF too.
             let functions = transforms(.integrity).compactMap { Self.functions[$0.id] }
             guard !functions.isEmpty else {
-                throw ProposalSyntaxError(message: "an IKE proposal with an AEAD needs a PRF: add prfsha256 or prfsha384")
+                throw ProposalSyntaxError(
+                    message: "an IKE proposal with an AEAD needs a PRF: add prfsha256 or prfsha384")
             }
             let place = transforms.firstIndex { $0.kind != .encryption } ?? transforms.count
             transforms.insert(contentsOf: functions.map { Transform(.pseudoRandomFunction, $0) }, at: place)

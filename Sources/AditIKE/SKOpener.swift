@@ -41,7 +41,7 @@ public final class SKOpener: Sendable {
     }
 
     /// The text of the SK or SKF payload whose sealed part is the last `sealedLength` bytes, without its padding.
-    private func openText(_ message: [UInt8], sealedLength: Int) throws(SKError) -> [UInt8] {
+    func openText(_ message: [UInt8], sealedLength: Int) throws(SKError) -> [UInt8] {
         let textLength = sealedLength - suite.ivLength - suite.icvLength
         guard textLength >= 1, textLength % suite.blockLength == 0 else { throw .authenticationFailed }
         let prefixLength = message.count - sealedLength

@@ -59,7 +59,8 @@ public final class SKSealer: Sendable {
     private static func text(_ payloads: [Payload]) -> [UInt8] {
         var writer = ByteWriter(reservingCapacity: 512)
         IKEMessage.serialize(payloads, into: &writer)
-        precondition(writer.count <= IKEMessage.lengthLimit - overheadLimit, "an IKE message that we build fits a datagram")
+        precondition(
+            writer.count <= IKEMessage.lengthLimit - overheadLimit, "an IKE message that we build fits a datagram")
         return writer.bytes
     }
 
