@@ -52,7 +52,29 @@ var targets: [Target] = [
         "AditTests",
         ["Adit", "AditControl", "AditForwarding", "AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
     tests("TidyTests", []),
+    .target(
+        name: "FuzzSubjects",
+        dependencies: ["AditForwarding", "AditLinux", "AditIKE", "AditESP", "AditWire", "AditCrypto"],
+        path: "Tests/Fuzz/Subjects",
+        swiftSettings: testSettings + [
+            fuzzing ? .define("TESTABLE") : .define("TESTABLE", .when(configuration: .debug))
+        ]),
+    tests("FuzzReplayTests", ["FuzzSubjects"]),
 ]
+
+if fuzzing {
+    // libFuzzer's runtime comes with the instrumentation; gold ends with an internal error on it.
+    let linking: [LinkerSetting] = [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]
+    targets.append(
+        .target(
+            name: "FuzzDriver", dependencies: ["FuzzSubjects"], path: "Tests/Fuzz/Driver", swiftSettings: testSettings))
+    for name in ["IKEMessage", "IKEPayloads", "IKESequence", "InnerPacket", "SuperPacket", "ESPOpen", "Text"] {
+        targets.append(
+            .executableTarget(
+                name: "Fuzz\(name)", dependencies: ["FuzzDriver", "FuzzSubjects"], path: "Tests/Fuzz/Fuzz\(name)",
+                swiftSettings: testSettings, linkerSettings: linking))
+    }
+}
 
 if !coreOnly && !fuzzing {
     targets += [

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: Fuzz
+
+import AditCrypto
+import AditIKE
+import AditWire
+
+extension FuzzSubject {
+    /// Two IKE endpoints and a network that does what the input says: deliver, repeat, lose, bend, invent, wait.
+    public static let ikeSequence = FuzzSubject(
+        name: "IKESequence",
+        run: { bytes in
+            var choices = Choices(bytes)
+            var network = FuzzNetwork()
+            for _ in 0..<400 where !choices.isEmpty { network.step(&choices) }
+        },
+        seeds: {
+            // Initiate, then deliver; then what an evil network would do in between.
+            let handshake: [UInt8] = [7, 0, 0, 0, 0, 0]
+            return [
+                ("handshake", handshake), ("rekey_child", handshake + [7, 2, 0, 0]),
+                ("rekey_ike", handshake + [7, 3, 0, 0, 0, 0, 7, 2, 0, 0]), ("delete", handshake + [7, 1, 0, 0]),
+                ("both_initiate", [7, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+                ("both_rekey", handshake + [7, 2, 8, 2, 0, 0, 0, 0, 0, 0]),
+                ("loss_and_wait", [7, 0, 2, 6, 12, 0, 0, 2, 6, 12, 0, 0, 0]),
+                ("duplicates", [7, 0, 1, 0, 1, 0, 1, 0, 1, 0]),
+                ("bent", [7, 0, 0, 3, 0, 40, 0, 0, 0, 3, 0, 60, 1, 0, 0]), ("acquire", [9, 0, 0, 0, 0, 9, 0]),
+                (
+                    "invented",
+                    [7, 0, 5, 0, 28] + [UInt8](repeating: 0x11, count: 16) + [33, 0x20, 34, 8, 0, 0, 0, 0, 0, 0, 0, 28]
+                ),
+            ]
+        })
+}
+
+/// The two endpoints, what is under way between them, and the time.
+struct FuzzNetwork {
+    private struct Letter {
+        var bytes: [UInt8]
+        var to: Int
+        var from: Endpoint
+        var at: Endpoint
+    }
+
+    private var endpoints: [IKEEndpoint]
+    private var letters: [Letter] = []
+    private var now = Timestamp(nanoseconds: 1_000_000_000)
+    private var usedKeys: [Set<[UInt8]>] = [[], []]
+
+    /// Letters under way at the most; more are lost.
+    private static let letterLimit = 64
+
+    init() {
+        endpoints = (0..<2).map { side in
+            let generator = SeededBytes(seed: UInt64(side) + 1)
+            return IKEEndpoint(connections: [Self.connection(side)], entropy: EntropySource { generator.bytes($0) })
+        }
+    }
+
+    /// Takes one decision and carries it out.
+    mutating func step(_ choices: inout Choices) {
+        switch choices.byte() % 11 {
+        case 0: if !letters.isEmpty { deliver(letters.removeFirst()) }
+        case 1: if let letter = letters.first { deliver(letter) }
+        case 2: if !letters.isEmpty { letters.removeFirst() }
+        case 3:
+            guard var letter = letters.first else { return }
+            let place = choices.word()
+            letter.bytes[place % letter.bytes.count] ^= max(choices.byte(), 1)
+            deliver(letter)
+        case 4:
+            guard var letter = letters.first else { return }
+            letter.bytes = Array(letter.bytes.prefix(choices.word()))
+            deliver(letter)
+        case 5:
+            let count = choices.word()
+            let letter = Letter(bytes: choices.bytes(count), to: 1, from: Self.outer(0, 500), at: Self.outer(1, 500))
+            deliver(letter)
+        case 6:
+            now = now + .milliseconds(1 << Int(choices.byte() % 20))
+            for side in 0..<2 { passDeadlines(of: side) }
+        case 7: command(choices.byte(), at: 0)
+        case 8: command(choices.byte(), at: 1)
+        case 9: handle(.acquire(connection: "peer", child: "peer"), at: Int(choices.byte() % 2))
+        default: if letters.count > 1 { letters.append(letters.removeFirst()) }
+        }
+    }
+
+    private mutating func command(_ choice: UInt8, at side: Int) {
+        switch choice % 5 {
+        case 0: handle(.command(.initiate(connection: "peer", child: nil)), at: side)
+        case 1: handle(.command(.terminate(connection: "peer")), at: side)
+        case 2: handle(.command(.rekeyChildren(connection: "peer")), at: side)
+        case 3: handle(.command(.rekeyIKE(connection: "peer")), at: side)
+        default: handle(.command(.configure([Self.connection(side)])), at: side)
+        }
+    }
+
+    private mutating func deliver(_ letter: Letter) {
+        handle(.datagram(letter.bytes, local: letter.at, remote: letter.from), at: letter.to)
+    }
+
+    private mutating func passDeadlines(of side: Int) {
+        for _ in 0..<1000 {
+            guard let due = endpoints[side].nextDeadline, due <= now else { return }
+            handle(.deadline, at: side)
+        }
+        preconditionFailure("a deadline that is passed is not set again to the same moment")
+    }
+
+    private mutating func handle(_ event: IKEEvent, at side: Int) {
+        var effects: [IKEEffect] = []
+        endpoints[side].handle(event, now: now, into: &effects)
+        precondition(effects.count < 1000, "one event has few effects")
+        for effect in effects {
+            switch effect {
+            case .send(let bytes, let local, let remote):
+                precondition(!bytes.isEmpty)
+                guard letters.count < Self.letterLimit else { continue }
+                let from = Self.outer(side, local.port)
+                letters.append(Letter(bytes: bytes, to: 1 - side, from: from, at: Self.outer(1 - side, remote.port)))
+            case .installChild(let child):
+                let key = child.outboundKey.withUnsafeBytes { Array($0) }
+                precondition(usedKeys[side].insert(key).inserted, "a key is never installed twice")
+                precondition(!child.localSelectors.isEmpty && !child.remoteSelectors.isEmpty)
+            default: break
+            }
+        }
+        _ = endpoints[side].status()
+    }
+
+    private static func outer(_ side: Int, _ port: UInt16) -> Endpoint {
+        guard let address = IPAddress(bytes: [192, 0, 2, UInt8(side + 1)]) else { preconditionFailure("four bytes") }
+        return Endpoint(address, port: port)
+    }
+
+    private static func connection(_ side: Int) -> ConnectionConfiguration {
+        let nets = ["10.1.0.0/16", "10.2.0.0/16"].compactMap { TrafficSelector($0) }
+        var child = ChildConfiguration(
+            name: "peer", localSelectors: [nets[side]], remoteSelectors: [nets[1 - side]])
+        child.startAction = .trap
+        var connection = ConnectionConfiguration(
+            name: "peer", authentication: .preSharedKey(SecretBytes(Array("fuzz".utf8))), children: [child])
+        connection.localID = .fqdn(side == 0 ? "a" : "b")
+        connection.remoteID = .fqdn(side == 0 ? "b" : "a")
+        connection.remoteAddresses = [outer(1 - side, 500).address]
+        return connection
+    }
+}
