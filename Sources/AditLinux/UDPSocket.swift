@@ -24,8 +24,10 @@ struct UDPSocket: Sendable {
     enum Sharing {
         /// It does not: a second program is noticed.
         case exclusive
-        /// With the other workers' sockets of this process; datagrams are steered by SPI modulo `workers`.
-        case steered(workers: Int)
+        /// With the sockets that are bound after it; datagrams are steered by SPI modulo `workers`.
+        case leading(workers: Int)
+        /// With the socket that was bound before it, whose program it takes over.
+        case joining
     }
 
     /// Binds a socket at `port` of `address`.
@@ -43,9 +45,13 @@ struct UDPSocket: Sendable {
         if let mark = options.mark {
             try Self.set(opened, SOL_SOCKET, SO_MARK, CInt(bitPattern: mark), "mark the packets of \(name)")
         }
-        if case .steered(let workers) = sharing {
+        switch sharing {
+        case .exclusive: break
+        case .leading(let workers):
             try Self.set(opened, SOL_SOCKET, SO_REUSEPORT, 1, "share \(name) between workers")
+            // Before the bind, so that not one datagram goes astray. A socket with a program cannot join others.
             try Self.steer(opened, workers: workers, name: name)
+        case .joining: try Self.set(opened, SOL_SOCKET, SO_REUSEPORT, 1, "share \(name) between workers")
         }
         let port = try Self.bind(opened, to: Endpoint(address, port: options.port))
         bound = BoundSocket(descriptor: opened, family: address.family, address: address, port: port)

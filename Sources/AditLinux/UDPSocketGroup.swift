@@ -23,7 +23,6 @@ public final class UDPSocketGroup: Sendable {
                 "bind UDP port \(options.port)", code: EINVAL,
                 remedy: "1 to \(UDPOptions.workerLimit) workers can share a port")
         }
-        let sharing = UDPSocket.Sharing.steered(workers: options.workers)
         var options = options
         var byWorker = [[UDPSocket]](repeating: [], count: options.workers)
         var senders: [UDPSocket] = []
@@ -32,13 +31,14 @@ public final class UDPSocketGroup: Sendable {
                 try Self.checkThatPortIsFree(address, options: options)
                 // The order of binding is the index that the steering program returns; the sender comes last.
                 for worker in 0..<options.workers {
+                    let sharing = worker == 0 ? UDPSocket.Sharing.leading(workers: options.workers) : .joining
                     let socket = try UDPSocket(address, options: options, sharing: sharing)
                     options.port = socket.bound.port
                     byWorker[worker].append(socket)
                 }
                 var sending = options
                 sending.pathMTU = .fragment
-                senders.append(try UDPSocket(address, options: sending, sharing: sharing))
+                senders.append(try UDPSocket(address, options: sending, sharing: .joining))
                 // The kernel asks any one socket of the group whether runs may be built, so all of them say the same.
                 if options.receiveOffload {
                     for socket in byWorker.compactMap(\.last) + senders.suffix(1) { socket.enableReceiveOffload() }

@@ -19,11 +19,13 @@ enum Privilege {
 
 /// Runs `body` on a thread of its own in a new network namespace whose loopback is up; the namespace ends with it.
 func inNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value {
-    final class Outcome: @unchecked Sendable { var result: Result<Value, any Error>? }
-    let outcome = Outcome()
+    let outcome = Outcome<Value>()
     let thread = try PinnedThread(name: "namespace") {
         outcome.result = Result {
-            guard unshare(CLONE_NEWNET) == 0 else { throw SystemError("unshare", code: errno) }
+            // Glibc declares unshare for C with _GNU_SOURCE only.
+            typealias Unshare = @convention(c) (CInt) -> CInt
+            let unshare = unsafeBitCast(dlsym(nil, "unshare"), to: Unshare.self)
+            guard unshare(newNetworkNamespace) == 0 else { throw SystemError("unshare", code: errno) }
             let netlink = try Netlink()
             try netlink.setUp(true, link: 1)
             return try body()
@@ -32,3 +34,8 @@ func inNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value
     thread.join()
     return try outcome.result!.get()
 }
+
+/// CLONE_NEWNET.
+private let newNetworkNamespace: CInt = 0x4000_0000
+
+private final class Outcome<Value>: @unchecked Sendable { var result: Result<Value, any Error>? }
