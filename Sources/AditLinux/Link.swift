@@ -17,8 +17,9 @@ public struct Link: Hashable, Sendable {
     public var isUp: Bool
     /// The length of its transmit queue in packets.
     public var transmitQueueLength: Int
-    /// The largest super-packet in bytes and segments; 0 when unknown.
+    /// The largest super-packet in bytes; 0 when unknown.
     public var segmentationBytes: Int
+    /// The largest super-packet in segments; 0 when unknown.
     public var segmentationSegments: Int
 }
 

@@ -2,19 +2,25 @@
 // Adit: AditLinux
 
 public import AditWire
+internal import Synchronization
 
 /// A bounded box from several producers to one consumer: datagrams and small hints.
 ///
-/// Each producer has a ring of its own and is one thread; posting never waits, locks or allocates: a full ring refuses. The consumer is
-/// woken by a descriptor.
-public final class Mailbox: @unchecked Sendable {
+/// Each producer has a ring of its own and is one thread; posting never waits, locks or allocates: a full ring refuses and the caller
+/// counts the loss. The consumer is woken by a descriptor.
+///
+/// A producer signals only when the consumer has not been signalled since it last looked: it publishes, then reads `isSignalled`; the consumer
+/// clears `isSignalled`, then reads the rings. All four are sequentially consistent, so one of the two sees the other.
+@safe public final class Mailbox: Sendable {
     /// A small message.
     public struct Hint: Hashable, Sendable {
         /// What it means; chosen by the users of the mailbox.
         public var kind: UInt32
-        /// Three values.
+        /// The first of three values, whose meaning depends on the kind.
         public var first: UInt64
+        /// The second value.
         public var second: UInt64
+        /// The third value.
         public var third: UInt64
         /// A hint.
         public init(kind: UInt32, first: UInt64 = 0, second: UInt64 = 0, third: UInt64 = 0) {
@@ -25,24 +31,80 @@ public final class Mailbox: @unchecked Sendable {
         }
     }
 
-    /// A box for `producers` threads, each with a ring of `ringSize` bytes (a power of two, at least 128 KiB).
-    public init(producers: Int, ringSize: Int = 1 << 18) throws(SystemError) { fatalError("filled in by linux") }
+    /// The largest datagram.
+    public static let datagramLimit = 65_535
+    /// The smallest and largest ring: the smallest holds one datagram at any place, and hints.
+    public static let ringSizes = 1 << 18...1 << 26
+    /// The most producers.
+    public static let producerLimit = 1024
 
-    /// Readable when something was posted, for the consumer's EventPoll.
-    public var descriptor: CInt { fatalError("filled in by linux") }
+    private let rings: [MailboxRing]
+    private let wakeUp: WakeUp
+    private let isSignalled = Atomic(false)
 
-    /// Posts a datagram (up to 65,535 bytes); false when there is no room. Only producer `producer`'s thread calls this.
-    public func post(_ datagram: UnsafeRawBufferPointer, local: Endpoint, remote: Endpoint, from producer: Int) -> Bool
-    { fatalError("filled in by linux") }
+    /// A box for `producers` threads, each with a ring of `ringSize` bytes (rounded up to a power of two within ``ringSizes``).
+    public init(producers: Int, ringSize: Int = 1 << 18) throws(SystemError) {
+        precondition((1...Self.producerLimit).contains(producers), "1 to \(Self.producerLimit) producers")
+        var size = Self.ringSizes.lowerBound
+        while size < ringSize, size < Self.ringSizes.upperBound { size *= 2 }
+        let rounded = size
+        rings = (0..<producers).map { _ in MailboxRing(size: rounded) }
+        wakeUp = try WakeUp()
+    }
 
-    /// Posts a hint; false when there is no room. A part of the ring is kept for hints.
-    public func post(_ hint: Hint, from producer: Int) -> Bool { fatalError("filled in by linux") }
+    /// Readable when something was posted, for the consumer's ``EventPoll``.
+    public var descriptor: CInt { wakeUp.descriptor }
 
-    /// Takes out up to `limit` items of each producer, in each producer's order; the bytes are lent for the call. Only the consumer's thread
-    /// calls this. Returns how many; the descriptor stays readable when some are left.
+    /// Posts a datagram (up to ``datagramLimit`` bytes); false when there is no room. Only producer `producer`'s thread calls this.
+    public func post(
+        _ datagram: UnsafeRawBufferPointer, local: Endpoint, remote: Endpoint, from producer: Int
+    ) -> Bool {
+        guard datagram.count <= Self.datagramLimit else { return false }
+        let header = MailboxRing.Header(
+            kind: .datagram, length: UInt32(datagram.count), local: local, remote: remote, hint: Hint(kind: 0))
+        return unsafe append(header, datagram, producer)
+    }
+
+    /// Posts a hint; false when there is no room. A part of the ring is kept for hints. Only producer `producer`'s thread calls this.
+    public func post(_ hint: Hint, from producer: Int) -> Bool {
+        let nowhere = Endpoint(IPAddress(v4: 0), port: 0)
+        let header = MailboxRing.Header(kind: .hint, length: 0, local: nowhere, remote: nowhere, hint: hint)
+        return unsafe append(header, UnsafeRawBufferPointer(start: nil, count: 0), producer)
+    }
+
+    /// Takes out up to `limit` items of each producer, in each producer's order; the bytes are lent for the call. Only the consumer's
+    /// thread calls this. Returns how many; the descriptor stays readable when some are left.
     @discardableResult
     public func drain(
         limit: Int = 1024, datagram: (UnsafeRawBufferPointer, _ local: Endpoint, _ remote: Endpoint) -> Void,
         hint: (Hint) -> Void
-    ) -> Int { fatalError("filled in by linux") }
+    ) -> Int {
+        wakeUp.acknowledge()
+        isSignalled.store(false, ordering: .sequentiallyConsistent)
+        var count = 0
+        var isLeft = false
+        for ring in rings {
+            count += unsafe ring.drain(limit: limit) { header, payload in
+                if header.kind == .hint {
+                    hint(header.hint)
+                } else {
+                    unsafe datagram(payload, header.local, header.remote)
+                }
+            }
+            if !ring.isEmpty { isLeft = true }
+        }
+        if isLeft { signal() }
+        return count
+    }
+
+    private func append(_ header: MailboxRing.Header, _ payload: UnsafeRawBufferPointer, _ producer: Int) -> Bool {
+        guard unsafe rings[producer].append(header, payload) else { return false }
+        if !isSignalled.load(ordering: .sequentiallyConsistent) { signal() }
+        return true
+    }
+
+    private func signal() {
+        isSignalled.store(true, ordering: .sequentiallyConsistent)
+        wakeUp.signal()
+    }
 }
