@@ -20,7 +20,7 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
     /// producer `i`. `mtu` is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker `i` is bound to
     /// `processors[i]`. There are as many transports as devices, at least one.
     public init(
-        devices: sending [Device], transports: sending [Transport], table: SATable, mailbox: Mailbox, mtu: Int,
+        devices: [Device], transports: [Transport], table: SATable, mailbox: Mailbox, mtu: Int,
         processors: [Int]? = nil
     ) throws(SystemError) {
         precondition(devices.count == transports.count && !devices.isEmpty, "one transport for each device queue")

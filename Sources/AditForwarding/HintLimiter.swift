@@ -18,6 +18,7 @@ internal import AditWire
 
     private struct Entry {
         var number: UInt32
+        var isUsed: Bool
         var since: UInt64
     }
 
@@ -28,7 +29,7 @@ internal import AditWire
     init() {
         // SAFETY: the block is this value's alone and freed in deinit; indices are masked to the capacity.
         unsafe entries = .allocate(capacity: Self.capacity)
-        unsafe entries.initialize(repeating: Entry(number: 0, since: 0), count: Self.capacity)
+        unsafe entries.initialize(repeating: Entry(number: 0, isUsed: false, since: 0), count: Self.capacity)
     }
 
     deinit { unsafe entries.deallocate() }
@@ -37,10 +38,10 @@ internal import AditWire
     @inline(__always) mutating func verdict(_ number: UInt32, now: Timestamp) -> Verdict {
         let index = Int((number &* 0x9e37_79b1) >> 22)
         let entry = unsafe entries[index]
-        let known = entry.number == number && entry.since != 0
+        let known = entry.isUsed && entry.number == number
         if known, now.nanoseconds &- entry.since < 1_000_000_000 { return .quiet }
         guard pass(now) else { return .quiet }
-        unsafe entries[index] = Entry(number: number, since: max(now.nanoseconds, 1))
+        unsafe entries[index] = Entry(number: number, isUsed: true, since: now.nanoseconds)
         return known ? .again : .first
     }
 
