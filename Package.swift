@@ -84,7 +84,6 @@ if !coreOnly && !fuzzing {
                 "Adit", "AditIKE", "AditWire", "AditCrypto",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: settings),
         tests(
@@ -109,6 +108,5 @@ if !coreOnly && !fuzzing {
     package.dependencies += [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ]
 }

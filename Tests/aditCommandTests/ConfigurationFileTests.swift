@@ -240,12 +240,32 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
 
     @Test func syntaxErrorsHaveALine() {
         for (text, line) in [
-            ("[gateway]\nmtu = = 5\n", 2), ("[gateway\n", 1), ("a = \"x\n", 1), ("\n\n[gateway]\n[gateway]\n", 4),
-            ("a = 1\na = 2\n", 2), ("a = \"\"\"\n", 1), ("[connections.a]\n[connections.a]\n", 2),
+            ("[gateway]\nmtu = = 5\n", 2), ("[gateway\n", 1), ("[gateway]\ncontrol = \"x\n", 2),
+            ("\n\n[gateway]\n[gateway]\n", 4), ("[gateway]\nmtu = 1400\nmtu = 1400\n", 3),
+            ("[connections.a]\n[connections.a]\n", 2),
         ] {
-            let found = lines(text)
-            #expect(found.count == 1 && found[0].hasPrefix("t.toml:\(line): not valid TOML"), "\(text): \(found)")
+            let found = lines(text).filter { $0.contains("not valid TOML") }
+            #expect(found.count == 1 && found[0].hasPrefix("t.toml:\(line): not valid TOML: "), "\(text): \(found)")
         }
+    }
+
+    @Test func syntaxErrorsHideNoOthersAndCauseNone() {
+        let found = lines(
+            """
+            [connections.hq]
+            remote_addrs = "192.0.2.2
+            psk = 0123456789abcdefghijkl
+            local_ts = ["10.1.0.0/16" "10.4.0.0/16"]
+            remote_ts = "10.2.0.0/99"
+            """)
+        #expect(
+            found == [
+                "t.toml:2: not valid TOML: the string does not end",
+                "t.toml:3: not valid TOML: expected a value; a text needs quotes",
+                "t.toml:4: not valid TOML: expected , or ] in the list",
+                "t.toml:5: connections.hq.remote_ts: found \"10.2.0.0/99\"; allowed is a prefix, an address or "
+                    + "FIRST-LAST, each optionally with [PROTOCOL/PORT]",
+            ])
     }
 
     @Test func portsMustDiffer() {
@@ -285,10 +305,10 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
     }
 
     @Test func aSecretNeverGetsIntoAMessage() {
-        for value in ["31337", "true", "[\"31337\"]", "\"0x31337\"", "\"0s31337\"", "{ a = 31337 }", "31337.5"] {
+        for value in ["31337", "31337abc", "\"31337\\x\"", "\"31337", "true", "[\"31337\"]", "\"0x31337\"", "\"0s31337\"", "{ a = 31337 }", "31337.5"] {
             let text = connection().replacing("\"\(secret)\"", with: value)
             #expect(!lines(text).joined().contains("31337"), "\(value)")
-            #expect(lines(text).contains { $0.contains("connections.hq.psk") })
+            #expect(lines(text).contains { $0.hasPrefix("t.toml:3: ") })
         }
     }
 }

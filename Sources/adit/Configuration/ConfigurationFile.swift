@@ -3,7 +3,6 @@
 
 internal import Adit
 internal import AditIKE
-internal import TOMLKit
 
 /// A configuration file, read and checked as a whole.
 struct ConfigurationFile {
@@ -38,27 +37,13 @@ struct ConfigurationFile {
         guard text.count <= sizeLimit else {
             return refused(file, line: nil, "the file has \(text.count) bytes; allowed are \(sizeLimit)")
         }
-        guard let string = String(validating: text, as: UTF8.self) else {
+        guard String(validating: text, as: UTF8.self) != nil else {
             return refused(file, line: firstInvalidLine(text), "not UTF-8; a configuration file is UTF-8 text")
         }
-        // TOMLKit hands strings through C, where NUL would cut them short unnoticed.
-        if let line = firstNULLine(text) {
-            return refused(file, line: line, "a NUL character; allowed is any other text")
-        }
-        let locations = KeyLocations(text)
-        if let stop = locations.stop, stop.reason == .nesting {
-            return refused(file, line: stop.line, "tables or lists nested too deeply; allowed are 16 levels")
-        }
-        let root: TOMLTable
-        do {
-            root = try TOMLTable(string: locations.stop == nil ? string : prefix(of: text, lines: locations.stop?.line))
-        } catch let error as TOMLParseError {
-            return refused(file, line: error.source.begin.line, "not valid TOML: \(error.description)")
-        } catch {
-            return refused(file, line: 1, "not valid TOML")
-        }
-        if let stop = locations.stop { return refused(file, line: stop.line, "not valid TOML") }
-        return check(root, ConfigurationProblems(file: file, locations: locations), readableByOthers)
+        let (root, faults) = TOMLParser.parse(text)
+        let problems = ConfigurationProblems(file: file, root: root)
+        for fault in faults { problems.syntax(fault) }
+        return check(root, problems, readableByOthers)
     }
 
     private static func check(
@@ -97,29 +82,9 @@ struct ConfigurationFile {
         ])
     }
 
-    private static func prefix(of text: [UInt8], lines: Int?) -> String {
-        var remaining = lines ?? 0
-        let end = text.firstIndex { byte in
-            if byte == 0x0a { remaining -= 1 }
-            return remaining == 0
-        }
-        return String(decoding: text[..<(end ?? text.count)], as: UTF8.self)
-    }
-
     private static func firstInvalidLine(_ text: [UInt8]) -> Int {
         let lines = text.split(separator: 0x0a, omittingEmptySubsequences: false)
         return 1 + (lines.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0)
-    }
-
-    private static func firstNULLine(_ text: [UInt8]) -> Int? {
-        let lines = text.split(separator: 0x0a, omittingEmptySubsequences: false)
-        return lines.firstIndex { line in
-            line.contains(0) || contains(line, Array("\\u0000".utf8)) || contains(line, Array("\\U00000000".utf8))
-        }.map { $0 + 1 }
-    }
-
-    private static func contains(_ line: ArraySlice<UInt8>, _ word: [UInt8]) -> Bool {
-        line.indices.contains { line[$0] == word[0] && line[$0...].starts(with: word) }
     }
 
     private static func directory(of file: String) -> String {

@@ -27,12 +27,13 @@ struct ConfigurationProblem: Hashable, Sendable {
 /// Collects problems with their places in the text.
 final class ConfigurationProblems {
     let file: String
-    private let locations: KeyLocations
+    private let root: TOMLTable
     private var found: [ConfigurationProblem] = []
 
-    init(file: String, locations: KeyLocations) {
+    /// Problems of a document.
+    init(file: String, root: TOMLTable) {
         self.file = file
-        self.locations = locations
+        self.root = root
     }
 
     /// Everything found so far, in the order of the lines.
@@ -51,11 +52,15 @@ final class ConfigurationProblems {
 
     func warning(_ path: [String], _ message: String, item: Int? = nil) { add(.warning, path, message, item) }
 
-    /// The line of a key, or of the nearest table around it.
-    func line(of path: [String]) -> Int { locations.line(of: path) }
+    /// Notes that the text is no TOML.
+    func syntax(_ fault: TOMLFault) {
+        found.append(
+            ConfigurationProblem(
+                severity: .error, file: file, line: fault.line, key: "", message: "not valid TOML: \(fault.message)"))
+    }
 
     private func add(_ severity: ConfigurationProblem.Severity, _ path: [String], _ message: String, _ item: Int?) {
-        let line = item.flatMap { locations.line(of: path, item: $0) } ?? locations.line(of: path)
+        let line = item.map { root.line(of: path, item: $0) } ?? root.line(of: path)
         found.append(
             ConfigurationProblem(
                 severity: severity, file: file, line: line, key: path.map(quoteKey).joined(separator: "."),

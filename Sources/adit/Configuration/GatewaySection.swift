@@ -59,7 +59,7 @@ struct GatewaySection {
 
     private func controlPath() -> String? {
         guard let path = reader.string("control") else { return nil }
-        guard path.hasPrefix("/"), path.utf8.count <= ControlSocketAddress.pathLimit else {
+        guard path.hasPrefix("/"), ControlSocketAddress.isUsable(path) else {
             reader.refuse("control", found: quoted(path))
             return nil
         }

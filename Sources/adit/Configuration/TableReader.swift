@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: adit
 
-internal import TOMLKit
-
 /// One table of a configuration file: typed access to its keys, with every fault noted where it stands.
 struct TableReader {
     let table: TOMLTable
@@ -18,7 +16,7 @@ struct TableReader {
 
     /// Notes every key that does not belong here, or that this version refuses.
     func checkKeys() {
-        for name in table.keys {
+        for name in table.names {
             guard let key = keys.first(where: { $0.name == name }) else {
                 problems.error(path + [name], "unknown key; \(hint(for: name))")
                 continue
@@ -28,7 +26,7 @@ struct TableReader {
     }
 
     /// Whether the key is there at all.
-    func has(_ name: String) -> Bool { table.contains(key: name) }
+    func has(_ name: String) -> Bool { table[name] != nil }
 
     /// Notes an error about a key: `found …; allowed …`.
     func refuse(_ name: String, found: String, item: Int? = nil) {
@@ -38,7 +36,7 @@ struct TableReader {
     /// A string; the value of a `secret` key never gets into a message.
     func string(_ name: String, secret: Bool = false) -> String? {
         guard let value = value(name) else { return nil }
-        guard let text = value.string else {
+        guard case .string(let text) = value else {
             refuse(name, found: Self.describe(value, secret: secret))
             return nil
         }
@@ -48,8 +46,8 @@ struct TableReader {
     /// A list of strings; a single string is a list of one. Nil when the key is absent or faulty.
     func strings(_ name: String, limit: Int = 255, mayBeEmpty: Bool = false) -> [Item]? {
         guard let value = value(name) else { return nil }
-        if let text = value.string { return [Item(text: text, index: nil)] }
-        guard let list = value.array else {
+        if case .string(let text) = value { return [Item(text: text, index: nil)] }
+        guard case .array(let list) = value else {
             refuse(name, found: Self.describe(value))
             return nil
         }
@@ -62,9 +60,9 @@ struct TableReader {
             return nil
         }
         var items: [Item] = []
-        for index in 0..<list.count {
-            guard let text = list[index].string else {
-                refuse(name, found: Self.describe(list[index]) + " in the list", item: index)
+        for (index, node) in list.enumerated() {
+            guard case .string(let text) = node.value else {
+                refuse(name, found: Self.describe(node.value) + " in the list", item: index)
                 continue
             }
             items.append(Item(text: text, index: index))
@@ -74,7 +72,7 @@ struct TableReader {
 
     func boolean(_ name: String) -> Bool? {
         guard let value = value(name) else { return nil }
-        guard let flag = value.bool else {
+        guard case .boolean(let flag) = value else {
             refuse(name, found: Self.describe(value))
             return nil
         }
@@ -83,7 +81,7 @@ struct TableReader {
 
     func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {
         guard let value = value(name) else { return nil }
-        guard let number = value.int, range.contains(number) else {
+        guard case .integer(let long) = value, let number = Int(exactly: long), range.contains(number) else {
             refuse(name, found: Self.describe(value))
             return nil
         }
@@ -92,7 +90,8 @@ struct TableReader {
 
     /// A number, or the word `"auto"`, which is nil like an absent key.
     func integerOrAuto(_ name: String, in range: ClosedRange<Int>) -> Int? {
-        guard let value = value(name), value.string != "auto" else { return nil }
+        guard let value = value(name) else { return nil }
+        if case .string("auto") = value { return nil }
         return integer(name, in: range)
     }
 
@@ -121,7 +120,7 @@ struct TableReader {
     /// A table inside this one.
     func tableValue(_ name: String) -> TOMLTable? {
         guard let value = value(name) else { return nil }
-        guard let inner = value.table else {
+        guard case .table(let inner) = value else {
             refuse(name, found: Self.describe(value))
             return nil
         }
@@ -129,32 +128,38 @@ struct TableReader {
     }
 
     /// Whether the key holds a table with nothing in it.
-    func isEmptyTable(_ name: String) -> Bool { value(name)?.table?.isEmpty ?? false }
+    func isEmptyTable(_ name: String) -> Bool {
+        guard case .table(let inner) = value(name) else { return false }
+        return inner.names.isEmpty
+    }
 
     /// The names in a table of tables, in the order of the file, and the tables; what is no table is an error.
     func namedTables(_ name: String) -> [(name: String, table: TOMLTable)] {
         guard let outer = tableValue(name) else { return [] }
         let path = path + [name]
-        return outer.keys.map { ($0, problems.line(of: path + [$0])) }.sorted { $0.1 < $1.1 }
-            .compactMap { key, _ in
-                guard let value = value(at: key, in: outer) else { return nil }
-                guard let inner = value.table else {
-                    problems.error(path + [key], "found \(Self.describe(value)); allowed is \(allowed(name))")
-                    return nil
-                }
-                return (key, inner)
+        return outer.names.compactMap { key in
+            switch outer[key]?.value {
+            case .table(let inner): return (key, inner)
+            case .faulty, nil: return nil
+            case .some(let value):
+                problems.error(path + [key], "found \(Self.describe(value)); allowed is \(allowed(name))")
+                return nil
             }
+        }
     }
 
     /// What a value is, and which where that is short; `secret` values are only named by their type.
-    static func describe(_ value: any TOMLValueConvertible, secret: Bool = false) -> String {
-        if let text = value.string { return secret ? "a string" : quoted(text) }
-        if let number = value.int { return secret ? "a number" : "the number \(number)" }
-        if let flag = value.bool { return secret ? "true or false" : "\(flag)" }
-        if value.array != nil { return "a list" }
-        if value.table != nil { return "a table" }
-        if value.double != nil { return "a number with a fraction" }
-        return "a date or time"
+    static func describe(_ value: TOMLValue, secret: Bool = false) -> String {
+        switch value {
+        case .string(let text): secret ? "a string" : quoted(text)
+        case .integer(let number): secret ? "a number" : "the number \(number)"
+        case .boolean(let flag): secret ? "true or false" : "\(flag)"
+        case .float: "a number with a fraction"
+        case .dateTime: "a date or time"
+        case .array: "a list"
+        case .table: "a table"
+        case .faulty: "a fault"
+        }
     }
 
     /// `"30s" "5m" "8h" "1d"`, at most ten years; nil for anything else.
@@ -175,13 +180,12 @@ struct TableReader {
         return "allowed here: \(allowed)"
     }
 
-    private func value(_ name: String) -> (any TOMLValueConvertible)? {
-        keys.first { $0.name == name }?.unsupported == nil ? value(at: name, in: table) : nil
-    }
-
-    private func value(at name: String, in table: TOMLTable) -> (any TOMLValueConvertible)? {
-        // Named with its type: the table has a second subscript, by position.
-        let value: (any TOMLValueConvertible)? = table[name]
+    /// The value of a key that this version knows; nil also when its fault has been noted already.
+    private func value(_ name: String) -> TOMLValue? {
+        guard keys.first(where: { $0.name == name })?.unsupported == nil, let value = table[name]?.value else {
+            return nil
+        }
+        if case .faulty = value { return nil }
         return value
     }
 

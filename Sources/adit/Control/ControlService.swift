@@ -106,7 +106,11 @@ struct ControlService: Sendable {
         _ name: String, _ follower: EventFollower, _ channel: LineChannel, _ finished: (IKEReport) -> String?
     ) {
         let deadline = ContinuousClock.now + attemptLimit
-        while let event = follower.next(before: deadline) {
+        while ContinuousClock.now < deadline {
+            guard let event = follower.next(before: min(deadline, .now + .seconds(1))) else {
+                if channel.isClosed { return }
+                continue
+            }
             let text = EventText(event)
             guard text.connection == name, case .ike(let report) = event else { continue }
             if case .failed(let failure) = report {

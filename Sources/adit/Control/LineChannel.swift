@@ -89,10 +89,12 @@ final class LineChannel {
         return true
     }
 
-    /// Whether the other side has closed or sent more, without waiting.
-    var hasInput: Bool {
+    /// Whether the other side has closed, without waiting.
+    var isClosed: Bool {
         var descriptors = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        return unsafe poll(&descriptors, 1, 0) > 0
+        guard unsafe poll(&descriptors, 1, 0) > 0 else { return false }
+        var byte: UInt8 = 0
+        return unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 0
     }
 
     /// Nil when there is something to read.

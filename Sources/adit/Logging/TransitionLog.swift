@@ -12,7 +12,9 @@ final class TransitionLog: Sendable {
         /// When the handshake under way began, by connection.
         var started: [String: ContinuousClock.Instant] = [:]
         var failed: [String: WallTime] = [:]
-        var strangers = LineBudget()
+        /// What peers can cause, by connection, and what the system can; both keyed by configured names only.
+        var attempts: [String: LineBudget] = [:]
+        var failures: [String: LineBudget] = [:]
         var warnings = LineBudget()
     }
 
@@ -21,7 +23,7 @@ final class TransitionLog: Sendable {
 
     init(_ logger: Logger) { self.logger = logger }
 
-    /// Writes the line of an event, unless strangers or the system repeat themselves too often.
+    /// Writes the line of an event, unless peers or the system repeat themselves too often.
     func log(_ event: GatewayEvent) {
         let (elapsed, withheld) = state.withLock { note(event, in: &$0) }
         guard let withheld else { return }
@@ -39,16 +41,16 @@ final class TransitionLog: Sendable {
     private func note(_ event: GatewayEvent, in state: inout State) -> (Duration?, Int?) {
         let now = ContinuousClock.now
         switch event {
-        case .ike(.connecting(let connection, _, _)):
+        case .ike(.connecting(let connection, _, let role)):
             state.started[connection] = now
-            return (nil, 0)
+            return (nil, role == .initiator ? 0 : state.attempts[connection, default: LineBudget()].take(now))
         case .ike(.established(let connection, _)):
             return (state.started.removeValue(forKey: connection).map { $0.duration(to: now) }, 0)
         case .ike(.failed(let failure)):
-            state.failed[failure.connection ?? ""] = .now()
-            guard let connection = failure.connection else { return (nil, state.strangers.take(now)) }
-            state.started[connection] = nil
-            return (nil, 0)
+            let key = failure.connection ?? ""
+            state.failed[key] = .now()
+            state.started[key] = nil
+            return (nil, state.failures[key, default: LineBudget()].take(now))
         case .warning:
             return (nil, state.warnings.take(now))
         default:
