@@ -2,11 +2,13 @@
 /* What Swift cannot import from libcrypto's headers by itself: nothing else belongs here. */
 #ifndef ADIT_COPENSSL_SHIM_H
 #define ADIT_COPENSSL_SHIM_H
+#include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/dh.h>
 #include <openssl/ec.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
@@ -14,6 +16,8 @@
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 /* An OSSL_PARAM keeps the address of its key: that must be a C literal's, a Swift string's would dangle. */
 
