@@ -1,25 +1,101 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditIKE
 
+internal import AditCrypto
 public import AditWire
 
 /// All IKE SAs of one gateway: a machine without I/O.
+///
+/// A value with one owner: every event is handed in by the owner, one after the other. What an event costs does not grow
+/// with the number of IKE SAs.
 public struct IKEEndpoint: Sendable {
+    var connections: ConnectionTable
+    var ikeSAs = IKESATable()
+    /// The IKE SA of each Child SA, installed or being negotiated, by the SPI that we chose.
+    var childOwners: [SPI: IKESPI] = [:]
+    /// The authenticated IKE SAs of each peer of a connection.
+    var peers: [PeerKey: [IKESPI]] = [:]
+    var halfOpen = HalfOpenTable()
+    var timers = TimerTable()
+    var cookies: CookieChallenge?
+    /// Answers to unprotected messages (RFC 7296 §2.21.4).
+    var unprotectedAnswers = RateLimit(perSecond: 20)
+    /// Liveness checks because of unprotected messages (RFC 7296 §2.21.4).
+    var unprotectedHints = RateLimit(perSecond: 5)
+    let entropy: EntropySource
+    let limits: IKELimits
+    /// After shutdown nothing is initiated or answered.
+    var isShutDown = false
+    /// The time of the event being handled.
+    var now = Timestamp(nanoseconds: 0)
+    /// What the event being handled asks the driver to do.
+    var effects: [IKEEffect] = []
+
+    /// What was received and not acted upon, by reason.
+    public internal(set) var counters = IKECounters()
+
     /// A machine for `connections`; nothing happens before the first event.
     public init(connections: [ConnectionConfiguration], entropy: EntropySource, limits: IKELimits = IKELimits()) {
-        fatalError("filled in by the machine work")
+        self.connections = ConnectionTable()
+        self.entropy = entropy
+        self.limits = limits
+        for configuration in connections {
+            let id = self.connections.add(configuration)
+            if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: Timestamp(nanoseconds: 0)) }
+        }
     }
 
     /// Takes one event at time `now` and appends what the driver has to do.
     public mutating func handle(_ event: IKEEvent, now: Timestamp, into effects: inout [IKEEffect]) {
-        fatalError("filled in by the machine work")
+        self.now = max(now, self.now)
+        swap(&self.effects, &effects)
+        defer { swap(&self.effects, &effects) }
+        guard !isShutDown else { return }
+        switch event {
+        case .datagram(let bytes, let local, let remote): receive(bytes, local: local, remote: remote)
+        case .command(let command): perform(command)
+        case .acquire(let connection, let child): acquire(connection: connection, child: child)
+        case .lifetimeReached(let spi): addTask(.rekeyChild(spi), childSPI: spi)
+        case .inboundActivity(let spi): noteActivity(spi)
+        case .peerMoved(let spi, let remote): peerMoved(spi, to: remote)
+        case .deadline: break
+        }
+        runTimers()
     }
 
     /// When ``IKEEvent/deadline`` is due; nil when nothing waits.
-    public var nextDeadline: Timestamp? { fatalError("filled in by the machine work") }
+    public var nextDeadline: Timestamp? { isShutDown ? nil : timers.next }
 
-    /// A snapshot of every configured connection, in configuration order.
-    public func status() -> [ConnectionStatus] { fatalError("filled in by the machine work") }
+    /// How many IKE SAs there are, in every state.
+    public var ikeSACount: Int { ikeSAs.count }
+
+    /// How many Child SAs there are, those being negotiated included.
+    public var childSACount: Int { childOwners.count }
+
+    /// Runs every timer that is due; one that sets itself again for the same moment runs at the next event.
+    private mutating func runTimers() {
+        var budget = timers.count
+        while budget > 0, let timer = timers.popExpired(now) {
+            budget -= 1
+            expire(timer)
+        }
+    }
+
+    private mutating func expire(_ timer: IKETimer) {
+        switch timer {
+        case .retransmit(let spi): retransmit(spi)
+        case .halfOpen(let spi): expireHalfOpen(spi)
+        case .liveness(let spi): checkLiveness(spi)
+        case .keepalive(let spi): sendKeepalive(spi)
+        case .rekeyIKE(let spi): addTask(.rekeyIKE, to: spi)
+        case .retry(let spi): retryPostponed(spi)
+        case .closing(let spi): expireClosing(spi)
+        case .rival(let spi): resolveRival(spi)
+        case .rekeyChild(let spi): addTask(.rekeyChild(spi), childSPI: spi)
+        case .expireChild(let spi): expireChild(spi)
+        case .initiate(let id): initiateDue(id)
+        }
+    }
 }
 
 /// The named limits of an endpoint.
@@ -42,6 +118,18 @@ public struct IKELimits: Sendable {
     public var halfOpenLifetime: Duration = .seconds(30)
     /// The time between NAT keepalives (RFC 3948 §4).
     public var keepaliveInterval: Duration = .seconds(20)
+    /// Our IKE port, from which initiating begins.
+    public var ikePort: UInt16 = 500
+    /// Our NAT traversal port, which carries ESP.
+    public var natPort: UInt16 = 4500
+    /// The peer's NAT traversal port.
+    public var remoteNATPort: UInt16 = 4500
+    /// The longest IKE message in bytes that is sent in one datagram when the peer takes fragments (RFC 7383 §2.5.1).
+    public var fragmentSize = 1280
+    /// The wait after the first failed attempt of a connection that starts by itself; doubled after each further one.
+    public var initiateBackOffInitial: Duration = .seconds(1)
+    /// The longest wait between attempts.
+    public var initiateBackOffMaximum: Duration = .seconds(60)
 
     /// The defaults.
     public init() {}

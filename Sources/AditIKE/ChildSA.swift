@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+/// A pair of ESP SAs as its IKE SA keeps it.
+struct ChildSA: Sendable {
+    /// Which of the connection's children it is.
+    let child: Int
+    let inbound: SPI
+    let outbound: SPI
+    /// The suite in swanctl's keywords.
+    let proposal: String
+    let esn: Bool
+    let localSelectors: [TrafficSelector]
+    let remoteSelectors: [TrafficSelector]
+    let installedAt: Timestamp
+    var rekeyAt: Timestamp?
+    /// Whether we send on it; false after a rekey by the peer, until the peer shows that it receives on it.
+    var outboundActive: Bool
+    /// The SA that this one replaces.
+    var replaces: SPI?
+    var phase = Phase.installed
+
+    /// Where it stands.
+    enum Phase: Equatable, Sendable {
+        case installed
+        /// Replaced by the SA with this inbound SPI, which the peer created; the peer deletes this one.
+        case superseded(by: SPI)
+        /// We asked the peer to delete it, or are about to.
+        case deleting
+    }
+}
+
+/// Something that an IKE SA will ask of its peer as soon as the window is free.
+enum IKETask: Equatable, Sendable {
+    /// Create the child with this index.
+    case createChild(Int)
+    /// Replace the Child SA with this inbound SPI.
+    case rekeyChild(SPI)
+    /// Delete these Child SAs.
+    case deleteChildren([SPI])
+    /// Replace the IKE SA.
+    case rekeyIKE
+    /// Ask whether the peer lives.
+    case liveness
+}

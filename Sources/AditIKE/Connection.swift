@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+/// A configured connection's place in an endpoint; never used twice.
+struct ConnectionID: Hashable, Comparable, Sendable {
+    let rawValue: UInt32
+
+    static func < (left: ConnectionID, right: ConnectionID) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// One configured connection and what became of it.
+struct Connection: Sendable {
+    let id: ConnectionID
+    let configuration: ConnectionConfiguration
+    /// Taken down by command: neither initiated nor answered until asked for.
+    var held = false
+    /// The IKE SA that we are initiating.
+    var attempt: IKESPI?
+    /// The authenticated IKE SAs, numbered in the order in which they came.
+    var established: [IKESPI: UInt64] = [:]
+    private var sequence: UInt64 = 0
+    /// Children that are wanted as soon as initiating is allowed again.
+    var wanted: [Int] = []
+    /// Failed attempts in a row.
+    var failures = 0
+    /// No attempt before this, after a failure.
+    var notBefore: Timestamp?
+    /// Which of the remote addresses the next attempt goes to.
+    var remoteIndex = 0
+    /// Why the last attempt failed; nil after a success.
+    var lastFailure: FailureReport?
+
+    init(id: ConnectionID, configuration: ConnectionConfiguration) {
+        self.id = id
+        self.configuration = configuration
+    }
+
+    /// Whether we know where the peer is.
+    var canInitiate: Bool { !configuration.remoteAddresses.isEmpty }
+
+    /// The newest of the authenticated IKE SAs.
+    var newest: IKESPI? { established.max { $0.value < $1.value }?.key }
+
+    /// The children that come up by themselves and again whenever they are lost.
+    var started: [Int] { indices { $0.startAction == .start } }
+
+    /// Every child.
+    var all: [Int] { Array(configuration.children.indices) }
+
+    /// The child called `name`.
+    func child(_ name: String) -> Int? { configuration.children.firstIndex { $0.name == name } }
+
+    private func indices(_ condition: (ChildConfiguration) -> Bool) -> [Int] {
+        configuration.children.indices.filter { condition(configuration.children[$0]) }
+    }
+}
+
+extension Connection {
+    /// Adds an authenticated IKE SA as the newest.
+    mutating func register(_ spi: IKESPI) {
+        sequence += 1
+        established[spi] = sequence
+    }
+}
+
+extension Connection {
+    /// The authenticated IKE SAs, the oldest first.
+    var ikeSAs: [IKESPI] { established.sorted { $0.value < $1.value }.map(\.key) }
+}

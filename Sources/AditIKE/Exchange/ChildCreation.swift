@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditCrypto
+internal import AditWire
+
+// What IKE_AUTH and CREATE_CHILD_SA have in common: offering, accepting and installing a Child SA (RFC 7296 §1.2, §1.3, §2.17).
+
+/// What both sides agreed for a Child SA.
+struct ChildAgreement: Sendable {
+    let child: Int
+    let choice: ProposalChoice
+    let outbound: SPI
+    let local: [TrafficSelector]
+    let remote: [TrafficSelector]
+    /// Whether ADDITIONAL_TS_POSSIBLE is due.
+    var additionalPossible = false
+}
+
+/// Why a Child SA was refused: what the peer is told, and what people are told.
+struct ChildRefusal: Error {
+    let notify: NotifyPayload
+    var report: FailureReport?
+}
+
+/// The keys' ingredients of a Child SA, and which side of the exchange we are.
+struct ChildKeying {
+    let initiatorNonce: [UInt8]
+    let responderNonce: [UInt8]
+    var secret: SecretBytes?
+    let weInitiated: Bool
+}
+
+extension IKEEndpoint {
+    /// The proposals of a child as they are offered or accepted.
+    func childProposals(_ child: ChildConfiguration, keyExchange: Bool) -> [Proposal] {
+        child.proposals.map { proposal in
+            (keyExchange ? proposal : proposal.withoutKeyExchange).withSequenceNumbers(extended: child.esn)
+        }
+    }
+
+    /// Judges a peer's request for a Child SA; `rekeying` is the SA that it replaces.
+    func agree(
+        _ contents: PayloadContents, _ configuration: ConnectionConfiguration, rekeying: ChildSA?,
+        keyExchange: Bool, _ sa: IKESA
+    ) throws(ChildRefusal) -> ChildAgreement {
+        guard let offer = contents.securityAssociation, let theirs = contents.initiatorSelectors,
+            let ours = contents.responderSelectors
+        else { throw ChildRefusal(notify: NotifyPayload(.invalidSyntax)) }
+        let stage: FailureReport.Stage = keyExchange ? .createChildSA : .ikeAuth
+        let narrowed = try narrow(ours, theirs, configuration, rekeying, stage, sa)
+        let child = configuration.children[narrowed.child]
+        let selection = ProposalSelection(
+            childProposals(child, keyExchange: keyExchange), allowLegacy: configuration.allowLegacy)
+        let choice: ProposalChoice
+        do throws(ProposalMismatch) {
+            choice = try selection.choose(from: offer, sentGroup: contents.keyExchange?.group)
+        } catch {
+            throw ChildRefusal(
+                notify: NotifyPayload(.noProposalChosen),
+                report: noProposal(configuration.name, stage, error, sa.remote))
+        }
+        guard let outbound = choice.espSPI else { throw ChildRefusal(notify: NotifyPayload(.invalidSyntax)) }
+        if let group = choice.group, contents.keyExchange?.group != group.transformID {
+            // RFC 7296 §1.3: the group that we want, in two octets.
+            throw ChildRefusal(
+                notify: NotifyPayload(.invalidKEPayload, data: ProposalSelection.invalidKEData(group)))
+        }
+        return ChildAgreement(
+            child: narrowed.child, choice: choice, outbound: outbound, local: narrowed.selectors.local,
+            remote: narrowed.selectors.remote, additionalPossible: narrowed.selectors.additionalPossible)
+    }
+
+    private func narrow(
+        _ ours: [TrafficSelector], _ theirs: [TrafficSelector], _ configuration: ConnectionConfiguration,
+        _ rekeying: ChildSA?, _ stage: FailureReport.Stage, _ sa: IKESA
+    ) throws(ChildRefusal) -> (child: Int, selectors: NarrowedSelectors) {
+        do throws(TrafficSelectorMismatch) {
+            if let rekeying {
+                let child = configuration.children[rekeying.child]
+                let selectors = try TrafficSelectorNarrowing.narrow(
+                    requestedLocal: ours, requestedRemote: theirs, configuredLocal: child.localSelectors,
+                    configuredRemote: child.remoteSelectors)
+                return (rekeying.child, selectors)
+            }
+            let (index, selectors) = try TrafficSelectorNarrowing.choose(
+                among: configuration.children, requestedLocal: ours, requestedRemote: theirs)
+            return (index, selectors)
+        } catch {
+            throw ChildRefusal(
+                notify: NotifyPayload(.tsUnacceptable),
+                report: selectorsUnacceptable(configuration.name, stage, error, sa.remote))
+        }
+    }
+
+    /// Judges a peer's answer to our request for a Child SA.
+    func check(
+        _ contents: PayloadContents, _ negotiation: ChildNegotiation, _ configuration: ConnectionConfiguration,
+        _ stage: FailureReport.Stage, _ sa: IKESA
+    ) throws(FailureReport) -> ChildAgreement {
+        guard let answer = contents.securityAssociation, let theirs = contents.responderSelectors,
+            let ours = contents.initiatorSelectors
+        else { throw peerFault(.invalidSyntax, "the peer's answer lacks SA or selectors", sa) }
+        let selection = ProposalSelection(negotiation.proposals, allowLegacy: configuration.allowLegacy)
+        let choice: ProposalChoice
+        do throws(ProposalMismatch) {
+            choice = try selection.check(answer: answer)
+        } catch { throw noProposal(configuration.name, stage, error, sa.remote) }
+        let selectors: NarrowedSelectors
+        do throws(TrafficSelectorMismatch) {
+            selectors = try TrafficSelectorNarrowing.check(
+                answeredLocal: ours, answeredRemote: theirs, offeredLocal: negotiation.localSelectors,
+                offeredRemote: negotiation.remoteSelectors)
+        } catch { throw selectorsUnacceptable(configuration.name, stage, error, sa.remote) }
+        guard let outbound = choice.espSPI else {
+            throw peerFault(.invalidSyntax, "the peer's answer has no valid SPI", sa)
+        }
+        return ChildAgreement(
+            child: negotiation.child, choice: choice, outbound: outbound, local: selectors.local,
+            remote: selectors.remote)
+    }
+
+    /// Installs a Child SA; the report is for after the answer is sent.
+    mutating func install(
+        _ agreement: ChildAgreement, inbound: SPI, _ keying: ChildKeying, replaces: SPI?, outboundActive: Bool,
+        _ sa: inout IKESA
+    ) -> IKEReport? {
+        guard let ike = sa.keying, let id = sa.connection, let configuration = connections[id]?.configuration
+        else { return nil }
+        let child = configuration.children[agreement.child]
+        let keys = KeySchedule.childSAKeys(
+            prf: ike.choice.pseudoRandomFunction, suite: agreement.choice.suite, skD: ike.skD,
+            sharedSecret: keying.secret, initiatorNonce: keying.initiatorNonce,
+            responderNonce: keying.responderNonce)
+        let entry = ChildSA(
+            child: agreement.child, inbound: inbound, outbound: agreement.outbound,
+            proposal: agreement.choice.proposal.suiteDescription,
+            esn: agreement.choice.extendedSequenceNumbers, localSelectors: agreement.local,
+            remoteSelectors: agreement.remote, installedAt: now,
+            rekeyAt: child.rekeyTime > .zero ? now + jittered(child.rekeyTime) : nil,
+            outboundActive: outboundActive, replaces: replaces)
+        let ends = espEndpoints(sa)
+        effects.append(
+            .installChild(
+                ChildSAInstallation(
+                    connection: configuration.name, child: child.name, inboundSPI: inbound,
+                    outboundSPI: agreement.outbound, suite: agreement.choice.suite, esn: entry.esn,
+                    inboundKey: keying.weInitiated ? keys.responderToInitiator : keys.initiatorToResponder,
+                    outboundKey: keying.weInitiated ? keys.initiatorToResponder : keys.responderToInitiator,
+                    localSelectors: entry.localSelectors, remoteSelectors: entry.remoteSelectors, local: ends.local,
+                    remote: ends.remote, replaces: replaces, outboundActive: outboundActive, configuration: child)))
+        childOwners[inbound] = sa.spi
+        if let rekeyAt = entry.rekeyAt {
+            timers.set(.rekeyChild(inbound), at: rekeyAt)
+            // RFC 7296 §2.8: an SA that could not be rekeyed in time must not be used.
+            timers.set(.expireChild(inbound), at: now + child.rekeyTime * Self.hardLifetimeTenths / 10)
+        }
+        sa.session?.children.append(entry)
+        return .childInstalled(
+            connection: configuration.name, child: child.name, status(of: entry, child), replaces: replaces)
+    }
+
+    /// Takes a Child SA out of the data plane and out of its IKE SA.
+    mutating func removeChild(at index: Int, _ sa: inout IKESA) {
+        guard let child = sa.session?.children.remove(at: index) else { return }
+        forgetSPI(child.inbound)
+        if let before = child.replaces, let owner = childOwners[before], owner != sa.spi {
+            // The SA of another IKE SA to the same peer, from which this one had taken over.
+            effects.append(.activateOutbound(inboundSPI: before))
+        }
+        effects.append(.removeChild(inboundSPI: child.inbound))
+        guard let id = sa.connection, let configuration = connections[id]?.configuration else { return }
+        effects.append(
+            .report(
+                .childRemoved(
+                    connection: configuration.name, child: configuration.children[child.child].name,
+                    inboundSPI: child.inbound)))
+    }
+
+    /// An SPI of ours is free again.
+    mutating func forgetSPI(_ spi: SPI) {
+        childOwners[spi] = nil
+        timers.cancel(.rekeyChild(spi))
+        timers.cancel(.expireChild(spi))
+    }
+
+    /// The outer endpoints of ESP: always the NAT traversal ports, as ESP always goes in UDP (RFC 7296 §2.23: never on 500).
+    func espEndpoints(_ sa: IKESA) -> (local: Endpoint, remote: Endpoint) {
+        guard sa.local.port != limits.natPort else { return (sa.local, sa.remote) }
+        return (
+            Endpoint(sa.local.address, port: limits.natPort), Endpoint(sa.remote.address, port: limits.remoteNATPort)
+        )
+    }
+
+    /// The hard lifetime of a Child SA in tenths of its rekey time.
+    private static let hardLifetimeTenths = 11
+}

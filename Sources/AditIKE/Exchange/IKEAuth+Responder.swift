@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditCrypto
+internal import AditWire
+
+// IKE_AUTH as responder (RFC 7296 §1.2, §2.15, §2.21.2).
+
+extension IKEEndpoint {
+    /// Answers IKE_AUTH: finds the connection by addresses and identity, verifies, proves, and makes the first child.
+    mutating func answerAuth(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
+        guard case .halfOpen(let open) = sa.state else { return }
+        let contents = PayloadContents(payloads)
+        guard let identification = contents.initiatorID, let authentication = contents.authentication else {
+            answer([.notify(NotifyPayload(.invalidSyntax))], arrival, &sa)
+            fail(&sa, peerFault(.invalidSyntax, "the peer's IKE_AUTH request lacks its identity or proof", sa), .linger)
+            return
+        }
+        // RFC 7296 §2.23: from here on the path is the one that the authenticated message took.
+        sa.local = arrival.local
+        sa.remote = arrival.remote
+        guard let remoteID = Identity(identification) else {
+            refuseAuth(noConnection(identification.description, contents, sa), arrival, &sa)
+            return
+        }
+        let candidates = connections.candidates(
+            local: arrival.local.address, remote: arrival.remote.address, identity: remoteID
+        ).filter { accepts($0.configuration, contents.responderID, open.keying.choice, sa) }
+        guard !candidates.isEmpty else {
+            refuseAuth(noConnection(remoteID.description, contents, sa), arrival, &sa)
+            return
+        }
+        let theirs = Proof(
+            prf: open.keying.choice.pseudoRandomFunction, message: open.request, otherNonce: open.responderNonce,
+            skP: open.skPi)
+        // Several connections may fit when none names the identity: the secret tells them apart.
+        let verified = candidates.prefix(Self.proofLimit).first {
+            theirs.verify(authentication, $0.configuration.authentication, identification)
+        }
+        guard let connection = verified else {
+            sa.connection = candidates[0].id
+            refuseAuth(wrongProof(authentication, remoteID, candidates[0].configuration, sa), arrival, &sa)
+            return
+        }
+        sa.connection = connection.id
+        accept(contents, open, connection.configuration, remoteID, arrival, &sa)
+    }
+
+    /// Whether a connection takes the identity that the peer wants us to have, and the suite agreed before.
+    private func accepts(
+        _ configuration: ConnectionConfiguration, _ wanted: IdentificationPayload?, _ choice: ProposalChoice,
+        _ sa: IKESA
+    ) -> Bool {
+        let ours = configuration.localID ?? .address(sa.local.address)
+        if let wanted, let wantedID = Identity(wanted), !wantedID.matches(ours) {
+            // RFC 7296 §1.2: the responder may use another identity; with an address behind a NAT it has to.
+            guard case .address = wantedID else { return false }
+        }
+        let offer = SecurityAssociationPayload(offering: [choice.proposal], spi: [])
+        return (try? selection(configuration).choose(from: offer)) != nil
+    }
+
+    private mutating func refuseAuth(_ report: FailureReport, _ arrival: Arrival, _ sa: inout IKESA) {
+        answer([.notify(NotifyPayload(.authenticationFailed))], arrival, &sa)
+        fail(&sa, report, .linger)
+    }
+
+    private mutating func accept(
+        _ contents: PayloadContents, _ open: HalfOpen, _ configuration: ConnectionConfiguration,
+        _ remoteID: Identity, _ arrival: Arrival, _ sa: inout IKESA
+    ) {
+        let localID = configuration.localID ?? .address(sa.local.address)
+        let ours = Proof(
+            prf: open.keying.choice.pseudoRandomFunction, message: open.response, otherNonce: open.initiatorNonce,
+            skP: open.skPr)
+        var payloads: [Payload] = [
+            .identificationResponder(localID.payload),
+            .authentication(ours.prove(configuration.authentication, as: localID)),
+        ]
+        effects.append(
+            .report(.connecting(connection: configuration.name, remote: sa.remote, role: .responder)))
+        var keying = open.keying
+        keying.fragmentation = keying.fragmentation && configuration.fragmentation
+        establish(&sa, keying, localID: localID, remoteID: remoteID, firstMessage: open.key)
+        var reports: [IKEReport] = []
+        var refusal: ChildRefusal?
+        do throws(ChildRefusal) {
+            let agreement = try agree(contents, configuration, rekeying: nil, keyExchange: false, sa)
+            let inbound = newSPI(owner: sa.spi)
+            let childKeying = ChildKeying(
+                initiatorNonce: open.initiatorNonce, responderNonce: open.responderNonce, weInitiated: false)
+            // The inbound SA must be there before the peer can use it.
+            let report = install(
+                agreement, inbound: inbound, childKeying, replaces: predecessor(agreement.child, sa),
+                outboundActive: true, &sa)
+            if let report { reports.append(report) }
+            payloads += childAnswer(agreement, inbound)
+        } catch {
+            // RFC 7296 §2.21.2: the IKE SA stands all the same.
+            refusal = error
+            payloads.append(.notify(error.notify))
+        }
+        answer(payloads, arrival, &sa)
+        reportEstablished(sa)
+        for report in reports { effects.append(.report(report)) }
+        if let report = refusal?.report { noteFailure(report, sa) }
+        settleRivals(&sa, initialContact: contents.notify(.initialContact) != nil)
+        startNextTask(&sa)
+    }
+
+    /// The payloads that accept a Child SA, without nonce and key exchange.
+    func childAnswer(_ agreement: ChildAgreement, _ inbound: SPI) -> [Payload] {
+        var payloads: [Payload] = [
+            .securityAssociation(agreement.choice.answer(spi: inbound.bytes)),
+            .trafficSelectorsInitiator(TrafficSelectorPayload(agreement.remote)),
+            .trafficSelectorsResponder(TrafficSelectorPayload(agreement.local)),
+        ]
+        if agreement.additionalPossible { payloads.append(.notify(NotifyPayload(.additionalTSPossible))) }
+        return payloads
+    }
+
+    /// Connections whose secret is tried for one peer at the most.
+    private static let proofLimit = 8
+}

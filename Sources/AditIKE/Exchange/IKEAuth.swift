@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditCrypto
+internal import AditWire
+
+// IKE_AUTH as initiator (RFC 7296 §1.2, §2.15, §2.21.2).
+
+extension IKEEndpoint {
+    /// Sends IKE_AUTH: who we are, the proof, and the first child.
+    mutating func sendAuth(_ result: InitResult, _ configuration: ConnectionConfiguration, _ sa: inout IKESA) {
+        guard let index = sa.wanted.first else {
+            end(&sa, .none)
+            return
+        }
+        sa.wanted.removeFirst()
+        let child = configuration.children[index]
+        let localID = configuration.localID ?? .address(sa.local.address)
+        let negotiation = ChildNegotiation(
+            child: index, spi: newSPI(owner: sa.spi), replaces: nil,
+            proposals: childProposals(child, keyExchange: false), localSelectors: child.localSelectors,
+            remoteSelectors: child.remoteSelectors, nonce: [], keyExchange: nil, groups: [])
+        let proof = Proof(
+            prf: result.keying.choice.pseudoRandomFunction, message: result.request, otherNonce: result.responderNonce,
+            skP: result.keys.skPi)
+        var payloads: [Payload] = [.identificationInitiator(localID.payload)]
+        if let remoteID = configuration.remoteID, !remoteID.isPattern {
+            // RFC 7296 §1.2: which of the responder's identities we want to talk to.
+            payloads.append(.identificationResponder(remoteID.payload))
+        }
+        payloads.append(.authentication(proof.prove(configuration.authentication, as: localID)))
+        if let id = sa.connection, connections[id]?.established.isEmpty ?? true {
+            // RFC 7296 §2.4: whatever the peer still has of us is from before a crash.
+            payloads.append(.notify(NotifyPayload(.initialContact)))
+        }
+        payloads += [
+            .securityAssociation(
+                SecurityAssociationPayload(offering: negotiation.proposals, spi: negotiation.spi.bytes)),
+            .trafficSelectorsInitiator(TrafficSelectorPayload(negotiation.localSelectors)),
+            .trafficSelectorsResponder(TrafficSelectorPayload(negotiation.remoteSelectors)),
+        ]
+        sa.state = .authSent(
+            AuthSent(
+                initiatorNonce: result.initiatorNonce, responderNonce: result.responderNonce,
+                response: result.response, keying: result.keying, skPr: result.keys.skPr, localID: localID,
+                child: negotiation))
+        request(.ikeAuth, payloads, &sa)
+    }
+
+    /// The response to IKE_AUTH arrived.
+    mutating func finishAuth(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
+        guard case .authSent(let sent) = sa.state, let id = sa.connection,
+            let configuration = connections[id]?.configuration
+        else { return }
+        let contents = PayloadContents(payloads)
+        guard let identification = contents.responderID, let authentication = contents.authentication else {
+            let error = contents.errors.first?.type
+            fail(
+                &sa,
+                error.map { refusedAuth($0, configuration, sa) }
+                    ?? peerFault(.invalidSyntax, "the peer's IKE_AUTH response lacks its identity or proof", sa), .none)
+            return
+        }
+        // RFC 7296 §2.21.2: what cannot be verified is told to the peer, and the IKE SA is dropped.
+        guard let remoteID = Identity(identification), configuration.remoteID?.matches(remoteID) ?? true else {
+            fail(&sa, wrongIdentity(identification, configuration, sa), .notify(.authenticationFailed))
+            return
+        }
+        let proof = Proof(
+            prf: sent.keying.choice.pseudoRandomFunction, message: sent.response, otherNonce: sent.initiatorNonce,
+            skP: sent.skPr)
+        guard proof.verify(authentication, configuration.authentication, identification) else {
+            fail(&sa, wrongProof(authentication, remoteID, configuration, sa), .notify(.authenticationFailed))
+            return
+        }
+        if sa.local.address.isUnspecified { sa.local = Endpoint(arrival.local.address, port: sa.local.port) }
+        establish(&sa, sent.keying, localID: sent.localID, remoteID: remoteID, firstMessage: nil)
+        finishFirstChild(contents, sent, configuration, &sa)
+        settleRivals(&sa, initialContact: contents.notify(.initialContact) != nil)
+        startNextTask(&sa)
+    }
+
+    /// The first child's part of the response; its failure leaves the IKE SA as it is (RFC 7296 §1.2, §2.21.2).
+    private mutating func finishFirstChild(
+        _ contents: PayloadContents, _ sent: AuthSent, _ configuration: ConnectionConfiguration, _ sa: inout IKESA
+    ) {
+        let wanted = sa.wanted
+        sa.wanted = []
+        do throws(FailureReport) {
+            if let error = contents.errors.first {
+                throw refusedChild(error.type, sent.child, configuration, .ikeAuth, sa)
+            }
+            let agreement = try check(contents, sent.child, configuration, .ikeAuth, sa)
+            let keying = ChildKeying(
+                initiatorNonce: sent.initiatorNonce, responderNonce: sent.responderNonce, weInitiated: true)
+            let report = install(
+                agreement, inbound: sent.child.spi, keying, replaces: predecessor(agreement.child, sa),
+                outboundActive: true, &sa)
+            reportEstablished(sa)
+            if let report { effects.append(.report(report)) }
+        } catch {
+            let refusedByUs = contents.errors.isEmpty && contents.securityAssociation != nil
+            forgetSPI(sent.child.spi)
+            reportEstablished(sa)
+            childFailed(sent.child.child, error, &sa)
+            if refusedByUs, let outbound = contents.securityAssociation?.proposals.first?.espSPI {
+                deleteUnwanted(sent.child.spi, outbound, &sa)
+            }
+        }
+        for child in wanted { addTask(.createChild(child), &sa) }
+    }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditCrypto
+internal import AditWire
+
+// IKE_SA_INIT as responder. Nothing is kept for a peer before it has shown that it receives at its address, once there are
+// many half-open IKE SAs (RFC 7296 §2.6).
+
+extension IKEEndpoint {
+    /// Answers a first message.
+    mutating func answerInit(_ bytes: [UInt8], header: IKEHeader, local: Endpoint, remote: Endpoint) {
+        let key = HalfOpenTable.Key(initiatorSPI: header.initiatorSPI, remote: remote)
+        if let known = halfOpen.ikeSA(for: key), repeatInit(bytes, known, local: local, remote: remote) { return }
+        guard header.flags.contains(.initiator), header.messageID == 0,
+            let message = try? IKEMessage(parsing: bytes)
+        else {
+            counters.count(.malformed)
+            return
+        }
+        if let critical = message.payloads.first(where: \.isUnknownAndCritical) {
+            let notify = NotifyPayload(.unsupportedCriticalPayload, data: [critical.type.rawValue])
+            answerUnprotected(header, notify, local: local, remote: remote)
+            return
+        }
+        let contents = PayloadContents(message.payloads)
+        guard let offer = contents.securityAssociation, let share = contents.keyExchange, let nonce = contents.nonce
+        else {
+            counters.count(.malformed)
+            answerUnprotected(header, NotifyPayload(.invalidSyntax), local: local, remote: remote)
+            return
+        }
+        let candidates = connections.candidates(local: local.address, remote: remote.address)
+        guard !candidates.isEmpty else {
+            counters.count(.noConnection)
+            // RFC 7296 §2.21.1: helping the peer's diagnosis, at a limited rate.
+            if answerUnprotected(header, NotifyPayload(.noProposalChosen), local: local, remote: remote) {
+                effects.append(.report(.failed(noConnection(remote))))
+            }
+            return
+        }
+        guard admitInit(contents, header, nonce, local: local, remote: remote) else { return }
+        choose(
+            InitRequest(
+                bytes: bytes, message: message, contents: contents, offer: offer, share: share, nonce: nonce,
+                local: local, remote: remote),
+            candidates, key)
+    }
+
+    /// Handles a first message whose SPI and source are known; false when it is another message.
+    private mutating func repeatInit(_ bytes: [UInt8], _ known: IKESPI, local: Endpoint, remote: Endpoint) -> Bool {
+        guard let sa = ikeSAs[known] else { return false }
+        // RFC 7296 §2.1: after IKE_AUTH a repeated IKE_SA_INIT is ignored, before it the same response is repeated.
+        guard case .halfOpen(let open) = sa.state else {
+            counters.count(.retransmission)
+            return true
+        }
+        guard open.request == bytes else { return false }
+        counters.count(.retransmission)
+        effects.append(.send(open.response, local: local, remote: remote))
+        return true
+    }
+
+    /// Whether the limits let another half-open IKE SA in; demands a cookie when they ask for one.
+    private mutating func admitInit(
+        _ contents: PayloadContents, _ header: IKEHeader, _ nonce: [UInt8], local: Endpoint, remote: Endpoint
+    ) -> Bool {
+        if halfOpen.count >= limits.halfOpenBeforeCookie {
+            var challenge = cookies ?? CookieChallenge(entropy: entropy, now: now)
+            defer { cookies = challenge }
+            let accepted = contents.notify(.cookie).map {
+                challenge.accepts(
+                    $0.data, nonce: nonce, address: remote.address, initiatorSPI: header.initiatorSPI, now: now)
+            }
+            guard accepted == true else {
+                counters.count(.cookieRequired)
+                let cookie = challenge.cookie(
+                    nonce: nonce, address: remote.address, initiatorSPI: header.initiatorSPI, now: now)
+                // Not rate limited: the answer is shorter than the request and costs one hash.
+                let reply = IKEHeader(
+                    initiatorSPI: header.initiatorSPI, responderSPI: .zero, exchange: .ikeSAInit, flags: .response,
+                    messageID: 0)
+                let message = IKEMessage(
+                    header: reply, payloads: [.notify(NotifyPayload(.cookie, data: cookie))])
+                effects.append(.send(message.serialize(), local: local, remote: remote))
+                return false
+            }
+        }
+        guard halfOpen.count < limits.halfOpenMaximum,
+            halfOpen.count(from: remote.address) < limits.halfOpenPerSource,
+            ikeSAs.count < limits.ikeSAMaximum
+        else {
+            counters.count(.limitReached)
+            return false
+        }
+        return true
+    }
+
+    /// Chooses a proposal and answers.
+    private mutating func choose(
+        _ request: InitRequest, _ candidates: [Connection], _ key: HalfOpenTable.Key
+    ) {
+        var choice: ProposalChoice?
+        var configuration = candidates[0].configuration
+        var mismatch: ProposalMismatch?
+        for candidate in candidates where choice == nil {
+            configuration = candidate.configuration
+            do throws(ProposalMismatch) {
+                choice = try selection(configuration).choose(from: request.offer, sentGroup: request.share.group)
+            } catch { mismatch = mismatch ?? error }
+        }
+        guard let choice, let group = choice.group else {
+            refuseProposals(request, candidates[0], mismatch)
+            return
+        }
+        guard request.share.group == group.transformID else {
+            // RFC 7296 §1.2: the group that we want, in two octets.
+            let notify = NotifyPayload(.invalidKEPayload, data: ProposalSelection.invalidKEData(group))
+            answerUnprotected(request.message.header, notify, local: request.local, remote: request.remote)
+            return
+        }
+        guard let keyExchange = makeKeyExchange(group),
+            let secret = try? keyExchange.sharedSecret(with: request.share.value)
+        else {
+            // RFC 6989 §2: a public value that its group forbids.
+            counters.count(.malformed)
+            answerUnprotected(
+                request.message.header, NotifyPayload(.invalidSyntax), local: request.local, remote: request.remote)
+            return
+        }
+        open(request, configuration, choice, keyExchange, secret, key)
+    }
+
+    private mutating func refuseProposals(
+        _ request: InitRequest, _ connection: Connection, _ mismatch: ProposalMismatch?
+    ) {
+        let answered = answerUnprotected(
+            request.message.header, NotifyPayload(.noProposalChosen), local: request.local, remote: request.remote)
+        guard answered, let mismatch else { return }
+        let report = noProposal(connection.configuration.name, .ikeSAInit, mismatch, request.remote)
+        connections[connection.id]?.lastFailure = report
+        effects.append(.report(.failed(report)))
+    }
+
+    /// Makes the half-open IKE SA and sends the response.
+    private mutating func open(
+        _ request: InitRequest, _ configuration: ConnectionConfiguration, _ choice: ProposalChoice,
+        _ keyExchange: KeyExchange, _ secret: SecretBytes, _ key: HalfOpenTable.Key
+    ) {
+        let spi = newIKESPI()
+        let nonce = entropy.bytes(Self.nonceLength)
+        let inputs = KeyInputs(
+            initiatorNonce: request.nonce, responderNonce: nonce,
+            initiatorSPI: request.message.header.initiatorSPI, responderSPI: spi)
+        let seed = KeySchedule.skeyseed(prf: choice.pseudoRandomFunction, sharedSecret: secret, inputs: inputs)
+        let fragmentation =
+            configuration.fragmentation && request.contents.notify(.fragmentationSupported) != nil
+        guard let (keying, keys) = makeKeying(choice, seed, inputs, role: .responder, fragmentation: fragmentation)
+        else { return }
+        var payloads: [Payload] = [
+            .securityAssociation(choice.answer(spi: [])),
+            .keyExchange(KeyExchangePayload(group: keyExchange.group.transformID, value: keyExchange.publicValue)),
+            .nonce(NoncePayload(nonce)),
+        ]
+        let nat = NATDetection(
+            header: request.message.header, payloads: request.message.payloads, local: request.local,
+            remote: request.remote)
+        if nat.supported {
+            payloads += NATDetection.payloads(
+                initiatorSPI: inputs.initiatorSPI, responderSPI: spi, local: request.local, remote: request.remote,
+                pretendNAT: configuration.encap)
+        }
+        if fragmentation { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
+        let header = IKEHeader(
+            initiatorSPI: inputs.initiatorSPI, responderSPI: spi, exchange: .ikeSAInit, flags: .response,
+            messageID: 0)
+        let response = IKEMessage(header: header, payloads: payloads).serialize()
+        let state = HalfOpen(
+            key: key, request: request.bytes, response: response, initiatorNonce: request.nonce,
+            responderNonce: nonce, keying: keying, skPi: keys.skPi, skPr: keys.skPr)
+        var sa = IKESA(
+            spi: spi, peerSPI: inputs.initiatorSPI, role: .responder, local: request.local, remote: request.remote,
+            createdAt: now, window: MessageWindow(nextRequest: 0, expectedRequest: 1), state: .halfOpen(state))
+        sa.localBehindNAT = nat.localBehindNAT && !request.local.address.isUnspecified
+        sa.remoteBehindNAT = nat.remoteBehindNAT
+        ikeSAs.insert(sa)
+        halfOpen.insert(spi, key: key)
+        timers.set(.halfOpen(spi), at: now + limits.halfOpenLifetime)
+        effects.append(.send(response, local: request.local, remote: request.remote))
+    }
+
+    /// A half-open IKE SA whose IKE_AUTH never came is forgotten.
+    mutating func expireHalfOpen(_ spi: IKESPI) {
+        withIKESA(spi) { endpoint, sa in
+            guard case .halfOpen = sa.state else { return }
+            endpoint.end(&sa, .none)
+        }
+    }
+}
+
+/// A first message, read.
+private struct InitRequest {
+    let bytes: [UInt8]
+    let message: IKEMessage
+    let contents: PayloadContents
+    let offer: SecurityAssociationPayload
+    let share: KeyExchangePayload
+    let nonce: [UInt8]
+    let local: Endpoint
+    let remote: Endpoint
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+/// The payloads of one message by kind; of a kind that may occur once, the first counts.
+struct PayloadContents: Sendable {
+    let payloads: [Payload]
+
+    init(_ payloads: [Payload]) { self.payloads = payloads }
+
+    var securityAssociation: SecurityAssociationPayload? {
+        first { if case .securityAssociation(let payload) = $0 { payload } else { nil } }
+    }
+
+    var keyExchange: KeyExchangePayload? {
+        first { if case .keyExchange(let payload) = $0 { payload } else { nil } }
+    }
+
+    var nonce: [UInt8]? { first { if case .nonce(let payload) = $0 { payload.bytes } else { nil } } }
+
+    var initiatorID: IdentificationPayload? {
+        first { if case .identificationInitiator(let payload) = $0 { payload } else { nil } }
+    }
+
+    var responderID: IdentificationPayload? {
+        first { if case .identificationResponder(let payload) = $0 { payload } else { nil } }
+    }
+
+    var authentication: AuthenticationPayload? {
+        first { if case .authentication(let payload) = $0 { payload } else { nil } }
+    }
+
+    var initiatorSelectors: [TrafficSelector]? {
+        first { if case .trafficSelectorsInitiator(let payload) = $0 { payload.selectors } else { nil } }
+    }
+
+    var responderSelectors: [TrafficSelector]? {
+        first { if case .trafficSelectorsResponder(let payload) = $0 { payload.selectors } else { nil } }
+    }
+
+    var notifies: [NotifyPayload] {
+        payloads.compactMap { if case .notify(let payload) = $0 { payload } else { nil } }
+    }
+
+    var deletes: [DeletePayload] {
+        payloads.compactMap { if case .delete(let payload) = $0 { payload } else { nil } }
+    }
+
+    /// Notifications that say that something failed.
+    var errors: [NotifyPayload] { notifies.filter(\.type.isError) }
+
+    /// The first notification of a type.
+    func notify(_ type: NotifyType) -> NotifyPayload? { notifies.first { $0.type == type } }
+
+    private func first<Value>(_ choose: (Payload) -> Value?) -> Value? {
+        for payload in payloads { if let value = choose(payload) { return value } }
+        return nil
+    }
+}

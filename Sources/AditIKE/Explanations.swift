@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+// What people are told about a failure: one sentence on what happened, one on what to change, both sides side by side.
+// No secret, key or proof ever enters a report.
+
+extension IKEEndpoint {
+    /// No answer to the first message.
+    func unreachable(_ sa: IKESA) -> FailureReport {
+        report(
+            sa, .peerUnreachable, .ikeSAInit, "no answer from \(sa.remote)",
+            "Check remote_addrs, that the peer's gateway runs, and that no firewall drops UDP ports 500 and 4500.")
+    }
+
+    /// No answer to IKE_AUTH.
+    func timeout(_ sa: IKESA) -> FailureReport {
+        report(
+            sa, .timeout, .ikeAuth, "\(sa.remote) answered IKE_SA_INIT but not IKE_AUTH",
+            "Check that UDP port 4500 passes, and the peer's log: it may drop a request that fits none of its connections."
+        )
+    }
+
+    /// No answer from an established peer.
+    func deadPeer(_ sa: IKESA) -> FailureReport {
+        report(
+            sa, .deadPeer, .informational, "\(sa.remote) no longer answers",
+            "Check the path to the peer; dpd_delay and dpd_action say how soon it is noticed and what happens then.")
+    }
+
+    /// The responder refused IKE_SA_INIT.
+    func refusedInit(_ type: NotifyType, _ sa: IKESA) -> FailureReport {
+        let ours = sa.connection.flatMap { connections[$0]?.configuration.proposals.map(\.description) } ?? []
+        switch type {
+        case .noProposalChosen:
+            return report(
+                sa, .noProposalChosen, .ikeSAInit,
+                "the peer accepts none of the proposals, or has no connection for us",
+                "Compare proposals with the peer's, and check that the peer has a connection for our address.",
+                [FailureReport.Comparison(subject: "proposals", ours: ours, theirs: [], mismatch: true)])
+        case .invalidKEPayload:
+            return report(
+                sa, .invalidKeyExchange, .ikeSAInit, "the peer wants a key exchange group that is not in proposals",
+                "Add the peer's group to proposals.",
+                [FailureReport.Comparison(subject: "proposals", ours: ours, theirs: [], mismatch: true)])
+        default:
+            return peerNotify(type, .ikeSAInit, sa)
+        }
+    }
+
+    /// The responder refused IKE_AUTH as a whole.
+    func refusedAuth(_ type: NotifyType, _ configuration: ConnectionConfiguration, _ sa: IKESA) -> FailureReport {
+        guard type == .authenticationFailed else { return peerNotify(type, .ikeAuth, sa) }
+        return report(
+            sa, .authenticationFailed, .ikeAuth, "the peer refused our authentication (AUTHENTICATION_FAILED)",
+            "The pre-shared keys differ, or the peer knows no connection with our local_id and remote_id: compare psk, local_id and remote_id.",
+            identities(configuration, theirs: nil, sa, mismatch: true))
+    }
+
+    /// The initiator could not verify us.
+    func rejectedByInitiator(_ contents: PayloadContents, _ sa: IKESA) -> FailureReport {
+        guard contents.notify(.authenticationFailed) != nil else {
+            return peerNotify(contents.errors.first?.type ?? .invalidSyntax, .ikeAuth, sa)
+        }
+        return report(
+            sa, .authenticationFailed, .ikeAuth, "the peer could not verify us (AUTHENTICATION_FAILED)",
+            "The pre-shared keys differ, or the peer expects another identity: compare psk, and local_id with the peer's remote_id."
+        )
+    }
+
+    /// The peer's proof does not fit.
+    func wrongProof(
+        _ payload: AuthenticationPayload, _ remoteID: Identity, _ configuration: ConnectionConfiguration, _ sa: IKESA
+    ) -> FailureReport {
+        guard payload.method == .sharedKey else {
+            return report(
+                sa, .authenticationFailed, .ikeAuth,
+                "the peer authenticates by \(payload.method), not by a pre-shared key",
+                "Set both sides to the same kind of authentication.",
+                [
+                    FailureReport.Comparison(
+                        subject: "authentication", ours: ["pre-shared key"], theirs: ["\(payload.method)"],
+                        mismatch: true)
+                ])
+        }
+        return report(
+            sa, .authenticationFailed, .ikeAuth, "\(remoteID) does not prove to know our pre-shared key",
+            "The pre-shared keys differ, or one side has trailing spaces or another encoding: compare psk on both sides.",
+            identities(configuration, theirs: remoteID.description, sa, mismatch: false))
+    }
+
+    /// The responder is not who it must be.
+    func wrongIdentity(
+        _ identification: IdentificationPayload, _ configuration: ConnectionConfiguration, _ sa: IKESA
+    ) -> FailureReport {
+        report(
+            sa, .invalidIdentity, .ikeAuth, "the peer is \(identification.description), not the identity expected",
+            "Set remote_id = \"\(identification.description)\", or the peer's local_id to what remote_id says.",
+            identities(configuration, theirs: identification.description, sa, mismatch: true))
+    }
+
+    /// No connection takes this peer at this address.
+    func noConnection(_ remote: Endpoint) -> FailureReport {
+        FailureReport(
+            connection: nil, code: .noMatchingConnection, stage: .ikeSAInit,
+            message: "no connection is configured for \(remote.address)",
+            suggestion: "Add \(remote.address) to remote_addrs of the connection it belongs to, or use \"%any\".",
+            remote: remote.description)
+    }
+
+    /// No connection takes a peer with this identity.
+    func noConnection(_ identity: String, _ contents: PayloadContents, _ sa: IKESA) -> FailureReport {
+        let expected = connections.expected(local: sa.local.address, remote: sa.remote.address)
+        let name = expected.count == 1 ? expected[0].configuration.name : nil
+        let wanted = expected.map { $0.configuration.remoteID?.description ?? "any" }
+        let ours = expected.map { $0.configuration.localID?.description ?? sa.local.address.description }
+        var comparison = [
+            FailureReport.Comparison(
+                subject: "remote_id", ours: wanted, theirs: [identity], mismatch: !wanted.contains(identity))
+        ]
+        if let asked = contents.responderID?.description {
+            comparison.append(
+                FailureReport.Comparison(
+                    subject: "local_id", ours: ours, theirs: [asked], mismatch: !ours.contains(asked)))
+        }
+        return FailureReport(
+            connection: name, code: name == nil ? .noMatchingConnection : .invalidIdentity, stage: .ikeAuth,
+            message: "no connection takes a peer called \(identity) from \(sa.remote.address)",
+            suggestion: "Compare remote_id with the peer's own identity and local_id with the one that it asks for.",
+            remote: sa.remote.description, comparison: comparison)
+    }
+
+    /// No IKE or ESP proposal is common.
+    func noProposal(
+        _ connection: String, _ stage: FailureReport.Stage, _ mismatch: ProposalMismatch, _ remote: Endpoint
+    ) -> FailureReport {
+        FailureReport(
+            connection: connection, code: .noProposalChosen, stage: stage, message: mismatch.message,
+            suggestion: mismatch.suggestion, remote: remote.description, comparison: mismatch.comparison)
+    }
+
+    /// No traffic selectors are common.
+    func selectorsUnacceptable(
+        _ connection: String, _ stage: FailureReport.Stage, _ mismatch: TrafficSelectorMismatch, _ remote: Endpoint
+    ) -> FailureReport {
+        FailureReport(
+            connection: connection, code: .trafficSelectorsUnacceptable, stage: stage, message: mismatch.message,
+            suggestion: mismatch.suggestion, remote: remote.description, comparison: mismatch.comparison)
+    }
+
+    /// The peer refused a child that we asked for.
+    func refusedChild(
+        _ type: NotifyType, _ negotiation: ChildNegotiation, _ configuration: ConnectionConfiguration,
+        _ stage: FailureReport.Stage, _ sa: IKESA
+    ) -> FailureReport {
+        let name = configuration.children[negotiation.child].name
+        switch type {
+        case .noProposalChosen, .invalidKEPayload:
+            return report(
+                sa, type == .noProposalChosen ? .noProposalChosen : .invalidKeyExchange, stage,
+                "the peer accepts no ESP proposal of child \(name) (\(type))",
+                "Compare esp_proposals with the peer's.",
+                [
+                    FailureReport.Comparison(
+                        subject: "esp_proposals", ours: negotiation.proposals.map(\.description), theirs: [],
+                        mismatch: true)
+                ])
+        case .tsUnacceptable, .singlePairRequired, .invalidSelectors:
+            return report(
+                sa, .trafficSelectorsUnacceptable, stage,
+                "the peer refuses the traffic selectors of child \(name) (\(type))",
+                "Make local_ts the same as the peer's remote_ts, and remote_ts the same as its local_ts.",
+                [
+                    FailureReport.Comparison(
+                        subject: "local_ts", ours: negotiation.localSelectors.map(\.description), theirs: [],
+                        mismatch: true),
+                    FailureReport.Comparison(
+                        subject: "remote_ts", ours: negotiation.remoteSelectors.map(\.description), theirs: [],
+                        mismatch: true),
+                ])
+        case .noAdditionalSAs:
+            return report(
+                sa, .limitReached, stage, "the peer makes no further Child SA on this IKE SA (NO_ADDITIONAL_SAS)",
+                "Put the selectors of several children into one child, or raise the peer's limit.")
+        default:
+            return peerNotify(type, stage, sa)
+        }
+    }
+
+    /// The peer refused to rekey the IKE SA.
+    func refusedIKERekey(
+        _ type: NotifyType, _ configuration: ConnectionConfiguration, _ sa: IKESA
+    ) -> FailureReport {
+        report(
+            sa, type == .noProposalChosen ? .noProposalChosen : .peerNotify, .createChildSA,
+            "the peer refuses to rekey the IKE SA (\(type)); it is made anew",
+            "Compare proposals with the peer's, or set ike_rekey_time so that the peer rekeys first.",
+            [
+                FailureReport.Comparison(
+                    subject: "proposals", ours: configuration.proposals.map(\.description), theirs: [], mismatch: true)
+            ])
+    }
+
+    /// An error notification that has no case of its own.
+    private func peerNotify(_ type: NotifyType, _ stage: FailureReport.Stage, _ sa: IKESA) -> FailureReport {
+        report(sa, .peerNotify, stage, "the peer answered with \(type)", "The peer's log says why.")
+    }
+
+    /// The peer did something that it may not do.
+    func peerFault(_ code: FailureReport.Code, _ message: String, _ sa: IKESA) -> FailureReport {
+        report(sa, code, stage(of: sa), message, "Report it to the peer's vendor; restarting the connection may help.")
+    }
+
+    /// libcrypto failed.
+    func cryptographicFailure(_ sa: IKESA) -> FailureReport {
+        report(
+            sa, .cryptographicFailure, stage(of: sa), "libcrypto failed",
+            "Check that the algorithms in proposals and esp_proposals are enabled in the system's OpenSSL.")
+    }
+
+    /// libcrypto failed before there was an IKE SA.
+    func cryptographicFailure(_ name: String, _ stage: FailureReport.Stage, _ remote: Endpoint) -> FailureReport {
+        FailureReport(
+            connection: name, code: .cryptographicFailure, stage: stage,
+            message: "no key exchange of proposals is available",
+            suggestion: "Check that the algorithms in proposals are enabled in the system's OpenSSL.",
+            remote: remote.description)
+    }
+
+    /// One of our own limits.
+    func limitReached(_ name: String, _ remote: Endpoint) -> FailureReport {
+        FailureReport(
+            connection: name, code: .limitReached, stage: .ikeSAInit, message: "a limit of this gateway is reached",
+            suggestion: "Close connections that are not needed, or spread them over several gateways.",
+            remote: remote.description)
+    }
+
+    /// A connection that can only wait.
+    func noRemoteAddress(_ name: String) -> FailureReport {
+        FailureReport(
+            connection: name, code: .peerUnreachable, stage: .resolve,
+            message: "the connection has no remote address and waits for its peer",
+            suggestion: "Set remote_addrs to the peer's address, or let the peer start the connection.")
+    }
+
+    private func identities(
+        _ configuration: ConnectionConfiguration, theirs: String?, _ sa: IKESA, mismatch: Bool
+    ) -> [FailureReport.Comparison] {
+        [
+            FailureReport.Comparison(
+                subject: "remote_id", ours: [configuration.remoteID?.description ?? "any"],
+                theirs: theirs.map { [$0] } ?? [], mismatch: mismatch && theirs != nil),
+            FailureReport.Comparison(
+                subject: "local_id", ours: [configuration.localID?.description ?? sa.local.address.description],
+                theirs: [], mismatch: mismatch && theirs == nil),
+        ]
+    }
+
+    private func stage(of sa: IKESA) -> FailureReport.Stage {
+        switch sa.state {
+        case .initSent: return .ikeSAInit
+        case .halfOpen, .authSent: return .ikeAuth
+        case .established(let session):
+            switch session.exchange {
+            case .child, .rekeyIKE: return .createChildSA
+            case .liveness, .deleteChildren, nil: return .informational
+            }
+        case .closing, .gone: return .informational
+        }
+    }
+
+    private func report(
+        _ sa: IKESA, _ code: FailureReport.Code, _ stage: FailureReport.Stage, _ message: String,
+        _ suggestion: String, _ comparison: [FailureReport.Comparison] = []
+    ) -> FailureReport {
+        FailureReport(
+            connection: sa.connection.flatMap { connections[$0]?.configuration.name }, code: code, stage: stage,
+            message: message, suggestion: suggestion, remote: sa.remote.description, comparison: comparison)
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+// What happens when something fails: to the IKE SA, to its connection, and what people are told.
+
+extension IKEEndpoint {
+    /// An IKE SA is over because of a failure.
+    mutating func fail(_ sa: inout IKESA, _ report: FailureReport, _ farewell: Farewell) {
+        let id = sa.connection
+        switch sa.state {
+        case .initSent:
+            let wanted = sa.wanted
+            end(&sa, .none)
+            if let id { attemptFailed(id, children: wanted, report) }
+        case .authSent(let sent):
+            let wanted = [sent.child.child] + sa.wanted
+            end(&sa, farewell)
+            if let id { attemptFailed(id, children: wanted, report) }
+        case .established(let session):
+            let children = session.children.map(\.child)
+            let lived = now - session.establishedAt
+            close(&sa, farewell, reason: report.message)
+            noteFailure(report, sa)
+            if let id { lost(id, children: children, lived: lived, deadPeer: report.code == .deadPeer) }
+        case .halfOpen:
+            end(&sa, farewell)
+            noteFailure(report, sa)
+        case .closing(let closing): forget(&sa, closing.firstMessage)
+        case .gone: break
+        }
+    }
+
+    /// The retransmissions of a request are used up.
+    mutating func giveUp(_ sa: inout IKESA) {
+        switch sa.state {
+        case .initSent(let sent):
+            fail(&sa, sent.refusal.map { refusedInit($0, sa) } ?? unreachable(sa), .none)
+        case .authSent: fail(&sa, timeout(sa), .none)
+        case .established: fail(&sa, deadPeer(sa), .none)
+        case .closing(let closing): forget(&sa, closing.firstMessage)
+        case .halfOpen, .gone: break
+        }
+    }
+
+    /// Records and tells a failure that leaves the connection's plans as they are.
+    mutating func noteFailure(_ report: FailureReport, _ sa: IKESA) {
+        if let id = sa.connection { connections[id]?.lastFailure = report }
+        effects.append(.report(.failed(report)))
+    }
+
+    /// An attempt of ours failed: the next address at once, else after a wait that doubles.
+    mutating func attemptFailed(_ id: ConnectionID, children: [Int], _ report: FailureReport) {
+        effects.append(.report(.failed(report)))
+        guard let connection = connections[id] else { return }
+        connections[id]?.lastFailure = report
+        connections[id]?.remoteIndex =
+            (connection.remoteIndex + 1) % max(connection.configuration.remoteAddresses.count, 1)
+        let unreachable = report.code == .peerUnreachable || report.code == .timeout
+        if unreachable, connections[id]?.remoteIndex != 0 {
+            bring(id, children)
+            return
+        }
+        connections[id]?.failures += 1
+        let due = now + backOff(connections[id]?.failures ?? 1)
+        connections[id]?.notBefore = due
+        if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: due) }
+    }
+
+    /// A child could not be made; its IKE SA stands.
+    mutating func childFailed(_ child: Int, _ report: FailureReport, _ sa: inout IKESA) {
+        noteFailure(report, sa)
+        guard let id = sa.connection, connections[id] != nil else { return }
+        connections[id]?.failures += 1
+        let due = now + backOff(connections[id]?.failures ?? 1)
+        connections[id]?.notBefore = due
+        if startedChildren(id).contains(child) { timers.set(.initiate(id), at: due) }
+    }
+
+    /// An IKE SA or some children of a connection are gone, and not because we wanted it.
+    mutating func lost(_ id: ConnectionID, children: [Int], lived: Duration, deadPeer: Bool) {
+        guard let connection = connections[id], !connection.held, connection.canInitiate else { return }
+        // A tunnel that never lives long is not retried ever so fast.
+        connections[id]?.failures = lived >= Self.stableAfter ? 0 : connection.failures + 1
+        var wanted = startedChildren(id)
+        if deadPeer {
+            switch connection.configuration.dpdAction {
+            case .restart: wanted = Array(Set(wanted + children)).sorted()
+            case .trap, .clear: wanted = []
+            }
+        }
+        guard !wanted.isEmpty else { return }
+        connections[id]?.wanted += wanted
+        timers.set(.initiate(id), at: deadPeer ? now : now + backOff(max(connections[id]?.failures ?? 1, 1)))
+    }
+
+    /// The children that come up by themselves; none while the connection is held down.
+    func startedChildren(_ id: ConnectionID) -> [Int] {
+        guard let connection = connections[id], connection.canInitiate, !connection.held else { return [] }
+        return connection.started
+    }
+
+    private func backOff(_ failures: Int) -> Duration {
+        let doublings = min(max(failures - 1, 0), Self.doublingLimit)
+        return spread(min(limits.initiateBackOffInitial * (1 << doublings), limits.initiateBackOffMaximum))
+    }
+
+    private static let doublingLimit = 16
+    private static let stableAfter: Duration = .seconds(30)
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditCrypto
+internal import AditWire
+
+/// One IKE SA: what is true in every state, and the state.
+struct IKESA: Sendable {
+    /// The SPI that we chose, which names the IKE SA in the endpoint.
+    let spi: IKESPI
+    /// The SPI that the peer chose; zero while we do not know it.
+    var peerSPI: IKESPI = .zero
+    /// Who sent the first message; after a rekey, who started the rekey (RFC 7296 §2.2).
+    let role: IKEReport.Role
+    /// Where its messages are sent from and to.
+    var local: Endpoint
+    var remote: Endpoint
+    /// Whether a NAT was detected before us, and before the peer (RFC 7296 §2.23).
+    var localBehindNAT = false
+    var remoteBehindNAT = false
+    /// The connection: known from the start when we initiate, after IKE_AUTH when the peer does.
+    var connection: ConnectionID?
+    /// Children to be created, the first one in IKE_AUTH.
+    var wanted: [Int] = []
+    /// When it was begun.
+    let createdAt: Timestamp
+    var window = MessageWindow()
+    /// Fragments of the peer's messages that are not complete (RFC 7383 §2.6).
+    var reassembly = FragmentReassembly()
+    var state: State
+
+    /// Where an IKE SA stands; each case holds what only it may touch.
+    enum State: Sendable {
+        /// Initiator: IKE_SA_INIT is outstanding.
+        case initSent(InitSent)
+        /// Responder: IKE_SA_INIT was answered.
+        case halfOpen(HalfOpen)
+        /// Initiator: IKE_AUTH is outstanding.
+        case authSent(AuthSent)
+        /// Both sides are authenticated.
+        case established(Session)
+        /// On its way out: it answers, and asks for nothing but its deletion.
+        case closing(Closing)
+        /// Forgotten when it is put back into the table; also the state while another is being worked on.
+        case gone
+    }
+
+    /// The initiator's SPI.
+    var initiatorSPI: IKESPI { role == .initiator ? spi : peerSPI }
+
+    /// The responder's SPI.
+    var responderSPI: IKESPI { role == .initiator ? peerSPI : spi }
+
+    /// What the state `established` holds, changed in place; nil in any other state.
+    var session: Session? {
+        get { if case .established(let session) = state { session } else { nil } }
+        _modify {
+            var session: Session?
+            if case .established(let value) = state {
+                session = value
+                state = .gone
+            }
+            defer { if let session { state = .established(session) } }
+            yield &session
+        }
+    }
+
+    /// The keys that protect its messages; nil before IKE_SA_INIT is done.
+    var keying: IKEKeying? {
+        switch state {
+        case .initSent, .gone: nil
+        case .halfOpen(let halfOpen): halfOpen.keying
+        case .authSent(let authSent): authSent.keying
+        case .established(let session): session.keying
+        case .closing(let closing): closing.keying
+        }
+    }
+}
+
+/// What IKE_SA_INIT agreed, and the keys that follow from it.
+struct IKEKeying: Sendable {
+    let choice: ProposalChoice
+    /// SK_d, from which Child SA keys and the next IKE SA's keys come.
+    let skD: SecretBytes
+    let sealer: SKSealer
+    let opener: SKOpener
+    /// Whether the peer takes fragments (RFC 7383 §2.3).
+    var fragmentation: Bool
+}
+
+/// Initiator: IKE_SA_INIT is outstanding.
+struct InitSent: Sendable {
+    let nonce: [UInt8]
+    var keyExchange: KeyExchange
+    /// The groups tried, each once.
+    var groups: [UInt16]
+    /// What the responder asked to be sent back (RFC 7296 §2.6).
+    var cookie: [UInt8]?
+    var cookieRounds = 0
+    /// An unauthenticated refusal: believed only when nothing better arrives for a while (RFC 7296 §2.21.1).
+    var refusal: NotifyType?
+}
+
+/// Responder: IKE_SA_INIT was answered.
+struct HalfOpen: Sendable {
+    let key: HalfOpenTable.Key
+    /// The first message and its answer, as AUTH covers them (RFC 7296 §2.15).
+    let request: [UInt8]
+    let response: [UInt8]
+    let initiatorNonce: [UInt8]
+    let responderNonce: [UInt8]
+    let keying: IKEKeying
+    /// SK_pi and SK_pr, which AUTH needs.
+    let skPi: SecretBytes
+    let skPr: SecretBytes
+}
+
+/// Initiator: IKE_AUTH is outstanding.
+struct AuthSent: Sendable {
+    let initiatorNonce: [UInt8]
+    let responderNonce: [UInt8]
+    /// The responder's first message, which its AUTH covers.
+    let response: [UInt8]
+    let keying: IKEKeying
+    /// SK_pr, which the responder's AUTH needs.
+    let skPr: SecretBytes
+    let localID: Identity
+    let child: ChildNegotiation
+}
+
+/// Both sides are authenticated.
+struct Session: Sendable {
+    var keying: IKEKeying
+    let localID: Identity
+    let remoteID: Identity
+    /// The key under which the half-open table knows the first message; nil after a rekey.
+    var firstMessage: HalfOpenTable.Key?
+    let establishedAt: Timestamp
+    var rekeyAt: Timestamp?
+    /// When something authenticated last arrived, on the IKE SA or on one of its children.
+    var lastInbound: Timestamp
+    var children: [ChildSA] = []
+    /// What will be asked, in order; ``taskLimit`` at the most.
+    var tasks: [IKETask] = []
+    /// Tasks that the peer put off (TEMPORARY_FAILURE), asked again when the retry timer runs out.
+    var postponed: [IKETask] = []
+    /// Since when the peer puts off what we ask (RFC 7296 §2.25).
+    var postponedSince: Timestamp?
+    /// What the outstanding request asks.
+    var exchange: IKEExchange?
+    /// A newer IKE SA to the same peer exists since then, and this one is kept until it is clear which one stays.
+    var rivalSince: Timestamp?
+
+    /// Tasks of one IKE SA at the most.
+    static let taskLimit = 1024
+
+    /// The index of the child with this inbound SPI.
+    func index(inbound spi: SPI) -> Int? { children.firstIndex { $0.inbound == spi } }
+
+    /// The index of the child with this outbound SPI.
+    func index(outbound spi: SPI) -> Int? { children.firstIndex { $0.outbound == spi } }
+
+    /// The children of configuration `child` that are neither replaced nor being deleted.
+    func live(child: Int) -> ChildSA? { children.last { $0.child == child && $0.phase == .installed } }
+
+    /// Adds a task unless it waits already.
+    mutating func add(_ task: IKETask) {
+        guard !tasks.contains(task), !postponed.contains(task), tasks.count < Self.taskLimit else { return }
+        tasks.append(task)
+    }
+}
+
+/// What an outstanding request of an authenticated IKE SA asks.
+enum IKEExchange: Sendable {
+    case liveness
+    case child(ChildNegotiation)
+    case rekeyIKE(IKERekey)
+    case deleteChildren([SPI])
+}
+
+/// A Child SA that we asked for.
+struct ChildNegotiation: Sendable {
+    /// Which of the connection's children.
+    let child: Int
+    /// The SPI that we offered.
+    let spi: SPI
+    /// The inbound SPI of the SA to be replaced.
+    let replaces: SPI?
+    /// What we offered.
+    let proposals: [Proposal]
+    let localSelectors: [TrafficSelector]
+    let remoteSelectors: [TrafficSelector]
+    /// Our nonce; empty in IKE_AUTH, which uses those of IKE_SA_INIT.
+    let nonce: [UInt8]
+    /// Our share of the key exchange; nil without PFS.
+    let keyExchange: KeyExchange?
+    /// The groups tried, each once.
+    let groups: [UInt16]
+    /// The peer rekeyed the same SA while our request was outstanding (RFC 7296 §2.8.1).
+    var collision: Collision?
+
+    /// The peer's side of a simultaneous rekey.
+    struct Collision: Sendable {
+        /// Our inbound SPI of the SA that the peer created.
+        let inbound: SPI
+        /// The lower one of the nonces of the peer's exchange.
+        let lowestNonce: [UInt8]
+    }
+}
+
+/// A rekey of the IKE SA that we asked for.
+struct IKERekey: Sendable {
+    /// The SPI that we offered.
+    let spi: IKESPI
+    let nonce: [UInt8]
+    let keyExchange: KeyExchange
+    let groups: [UInt16]
+    /// The peer rekeyed the same IKE SA while our request was outstanding (RFC 7296 §2.8.2).
+    var collision: Collision?
+
+    /// The peer's side of a simultaneous rekey.
+    struct Collision: Sendable {
+        /// The IKE SA that the peer created; it has no children yet.
+        let spi: IKESPI
+        /// The lower one of the nonces of the peer's exchange.
+        let lowestNonce: [UInt8]
+    }
+}
+
+/// On its way out.
+struct Closing: Sendable {
+    let keying: IKEKeying
+    var purpose: Purpose
+    var firstMessage: HalfOpenTable.Key?
+
+    /// What is still to be done.
+    enum Purpose: Equatable, Sendable {
+        /// Answer until the peer's DELETE arrives, or retransmissions of what was answered cease.
+        case linger
+        /// Send DELETE as soon as the outstanding request is answered.
+        case deleteNext
+        /// DELETE, or the notification that replaces it, is outstanding.
+        case lastRequest
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditCrypto
+internal import AditWire
+
+extension IKEEndpoint {
+    /// A fresh private value of `group`; nil when libcrypto does not have it.
+    func makeKeyExchange(_ group: KeyExchangeGroup) -> KeyExchange? {
+        try? KeyExchange(group: group, entropy: SecretBytes(entropy.bytes(group.privateLength)))
+    }
+
+    /// The keys of an IKE SA and what protects its messages; `role` is ours in it.
+    func makeKeying(
+        _ choice: ProposalChoice, _ skeyseed: SecretBytes, _ inputs: KeyInputs, role: IKEReport.Role,
+        fragmentation: Bool
+    ) -> (IKEKeying, IKESAKeys)? {
+        let keys = KeySchedule.ikeSAKeys(
+            prf: choice.pseudoRandomFunction, suite: choice.suite, skeyseed: skeyseed, inputs: inputs)
+        let (ours, theirs) =
+            role == .initiator
+            ? (keys.initiatorProtection, keys.responderProtection)
+            : (keys.responderProtection, keys.initiatorProtection)
+        guard let sealer = try? SKSealer(suite: choice.suite, key: ours),
+            let opener = try? SKOpener(suite: choice.suite, key: theirs)
+        else { return nil }
+        let keying = IKEKeying(
+            choice: choice, skD: keys.skD, sealer: sealer, opener: opener, fragmentation: fragmentation)
+        return (keying, keys)
+    }
+
+    /// An SPI that names no IKE SA here.
+    func newIKESPI() -> IKESPI {
+        while true {
+            let spi = IKESPI(rawValue: entropy.integer64())
+            if spi != .zero, !ikeSAs.contains(spi) { return spi }
+        }
+    }
+
+    /// An SPI that names no Child SA here, now belonging to `owner`.
+    mutating func newSPI(owner: IKESPI) -> SPI {
+        while true {
+            let spi = SPI(rawValue: entropy.integer32())
+            guard !spi.isReserved, childOwners[spi] == nil else { continue }
+            childOwners[spi] = owner
+            return spi
+        }
+    }
+
+    /// `duration` less a random part of up to a tenth (RFC 7296 §2.8.1: rekeying is jittered).
+    func jittered(_ duration: Duration) -> Duration {
+        duration - duration / 10 * Double(entropy.integer32() % 1000) / 1000
+    }
+
+    /// `duration` plus or minus up to a quarter.
+    func spread(_ duration: Duration) -> Duration {
+        duration * (0.75 + Double(entropy.integer32() % 1000) / 2000)
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+// Signs of life and changes of address (RFC 7296 §2.4, §2.23).
+
+extension IKEEndpoint {
+    /// A fresh authenticated message arrived on an IKE SA.
+    mutating func noteInbound(_ arrival: Arrival, _ sa: inout IKESA) {
+        guard sa.session != nil else { return }
+        sa.session?.lastInbound = now
+        // RFC 7296 §2.23: only new messages move the peer; responses may have taken an older path.
+        guard !arrival.header.isResponse else { return }
+        move(&sa, local: arrival.local, remote: arrival.remote)
+    }
+
+    /// Authenticated traffic arrived on a Child SA.
+    mutating func noteActivity(_ spi: SPI) {
+        guard let owner = childOwners[spi] else { return }
+        withIKESA(owner) { endpoint, sa in
+            guard let index = sa.session?.index(inbound: spi) else { return }
+            sa.session?.lastInbound = endpoint.now
+            // RFC 7296 §2.8: the peer sends on it, so it receives on it.
+            endpoint.activateOutbound(at: index, &sa)
+        }
+    }
+
+    /// From now on a Child SA is sent on.
+    mutating func activateOutbound(at index: Int, _ sa: inout IKESA) {
+        guard let child = sa.session?.children[index], !child.outboundActive else { return }
+        sa.session?.children[index].outboundActive = true
+        effects.append(.activateOutbound(inboundSPI: child.inbound))
+    }
+
+    /// The newest authenticated packet of a Child SA came from another address.
+    mutating func peerMoved(_ spi: SPI, to remote: Endpoint) {
+        guard let owner = childOwners[spi] else { return }
+        withIKESA(owner) { endpoint, sa in
+            guard sa.session?.index(inbound: spi) != nil else { return }
+            // ESP goes over the NAT traversal port, and so does IKE when both share a path.
+            guard sa.local.port == endpoint.limits.natPort else { return }
+            endpoint.move(&sa, local: sa.local, remote: remote)
+        }
+    }
+
+    private mutating func move(_ sa: inout IKESA, local: Endpoint, remote: Endpoint) {
+        guard remote != sa.remote, let id = sa.connection, let configuration = connections[id]?.configuration else {
+            return
+        }
+        // RFC 7296 §2.23: a host behind a NAT does not follow; nor do we where the peer's place is fixed.
+        guard !sa.localBehindNAT, sa.remoteBehindNAT || configuration.remoteAddresses.isEmpty else { return }
+        sa.remote = remote
+        if !local.address.isUnspecified { sa.local = local }
+        let ends = espEndpoints(sa)
+        for child in sa.session?.children ?? [] {
+            effects.append(.moveChild(inboundSPI: child.inbound, local: ends.local, remote: ends.remote))
+        }
+    }
+
+    /// The liveness timer ran out: the peer is asked when nothing came from it for that long.
+    mutating func checkLiveness(_ spi: IKESPI) {
+        withIKESA(spi) { endpoint, sa in
+            guard let session = sa.session, let id = sa.connection,
+                let delay = endpoint.connections[id]?.configuration.dpdDelay, delay > .zero
+            else { return }
+            let due = session.lastInbound + delay
+            guard due <= endpoint.now else {
+                endpoint.timers.set(.liveness(spi), at: due)
+                return
+            }
+            endpoint.timers.set(.liveness(spi), at: endpoint.now + delay)
+            // An outstanding request is a liveness check already.
+            if sa.window.outstanding == nil { endpoint.addTask(.liveness, &sa) }
+        }
+    }
+
+    /// RFC 3948 §4: a NAT before us keeps its mapping.
+    mutating func sendKeepalive(_ spi: IKESPI) {
+        withIKESA(spi) { endpoint, sa in
+            guard sa.session != nil, sa.localBehindNAT else { return }
+            endpoint.effects.append(.sendKeepalive(local: sa.local, remote: sa.remote))
+            endpoint.timers.set(.keepalive(spi), at: endpoint.now + endpoint.limits.keepaliveInterval)
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+extension IKEEndpoint {
+    /// A snapshot of every configured connection, in configuration order.
+    public func status() -> [ConnectionStatus] { connections.ids.compactMap { connections[$0].map(status(of:)) } }
+
+    private func status(of connection: Connection) -> ConnectionStatus {
+        let sas = connection.ikeSAs.compactMap { ikeSAs[$0] }
+        let children = sas.flatMap { sa in
+            (sa.session?.children ?? []).map { status(of: $0, connection.configuration.children[$0.child]) }
+        }
+        return ConnectionStatus(
+            name: connection.configuration.name, state: state(of: connection),
+            ikeSA: sas.last.flatMap { status(of: $0) }, children: children, lastFailure: connection.lastFailure)
+    }
+
+    private func state(of connection: Connection) -> ConnectionStatus.State {
+        if !connection.established.isEmpty { return .established }
+        if connection.held { return .down }
+        if connection.attempt != nil { return .connecting }
+        if connection.lastFailure != nil { return .failed }
+        guard connection.canInitiate else { return .waiting }
+        let actions = connection.configuration.children.map(\.startAction)
+        if actions.contains(.start) { return .connecting }
+        return actions.contains(.trap) ? .trap : .waiting
+    }
+
+    /// A snapshot of an authenticated IKE SA.
+    func status(of sa: IKESA) -> IKESAStatus? {
+        guard let session = sa.session else { return nil }
+        return IKESAStatus(
+            role: sa.role, local: sa.local, remote: sa.remote, localID: session.localID, remoteID: session.remoteID,
+            localBehindNAT: sa.localBehindNAT, remoteBehindNAT: sa.remoteBehindNAT,
+            initiatorSPI: sa.initiatorSPI.rawValue, responderSPI: sa.responderSPI.rawValue,
+            proposal: session.keying.choice.proposal.suiteDescription, establishedAt: session.establishedAt,
+            rekeyAt: session.rekeyAt)
+    }
+
+    /// A snapshot of a Child SA.
+    func status(of child: ChildSA, _ configuration: ChildConfiguration) -> ChildSAStatus {
+        ChildSAStatus(
+            name: configuration.name, inboundSPI: child.inbound, outboundSPI: child.outbound,
+            proposal: child.proposal, esn: child.esn, replayWindow: configuration.replayWindow,
+            localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors,
+            installedAt: child.installedAt, rekeyAt: child.rekeyAt)
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKE
+
+internal import AditWire
+
+// What an IKE SA asks of its peer: one request at a time, the rest waits in order (RFC 7296 §2.3).
+
+extension IKEEndpoint {
+    /// Adds a task to an IKE SA and starts it when the window is free.
+    mutating func addTask(_ task: IKETask, _ sa: inout IKESA) {
+        guard sa.session != nil else { return }
+        sa.session?.add(task)
+        startNextTask(&sa)
+    }
+
+    /// Adds a task to the IKE SA with this SPI.
+    mutating func addTask(_ task: IKETask, to spi: IKESPI) {
+        withIKESA(spi) { endpoint, sa in endpoint.addTask(task, &sa) }
+    }
+
+    /// Adds a task to the IKE SA that owns a Child SA.
+    mutating func addTask(_ task: IKETask, childSPI: SPI) {
+        guard let owner = childOwners[childSPI] else { return }
+        addTask(task, to: owner)
+    }
+
+    /// Starts tasks until one is outstanding or none is left.
+    mutating func startNextTask(_ sa: inout IKESA) {
+        while sa.window.outstanding == nil, let task = sa.session?.tasks.first {
+            sa.session?.tasks.removeFirst()
+            if sa.window.isExhausted {
+                // RFC 7296 §2.2: Message IDs never wrap.
+                fail(&sa, peerFault(.limitReached, "the Message IDs are used up", sa), .none)
+                return
+            }
+            switch task {
+            case .createChild(let child): requestChild(child, replacing: nil, groups: [], &sa)
+            case .rekeyChild(let spi): requestRekey(of: spi, &sa)
+            case .deleteChildren(let spis): requestDelete(spis, &sa)
+            case .rekeyIKE: requestIKERekey(groups: [], &sa)
+            case .liveness:
+                sa.session?.exchange = .liveness
+                request(.informational, [], &sa)
+            }
+        }
+    }
+
+    /// The response to the outstanding request of an authenticated IKE SA.
+    mutating func finishExchange(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
+        guard let exchange = sa.session?.exchange else { return }
+        sa.session?.exchange = nil
+        let contents = PayloadContents(payloads)
+        switch exchange {
+        case .liveness: break
+        case .child(let negotiation): finishChild(contents, negotiation, &sa)
+        case .rekeyIKE(let rekey): finishIKERekey(contents, rekey, &sa)
+        case .deleteChildren(let spis): finishDelete(spis, &sa)
+        }
+    }
+
+    /// The peer cannot do it now: it is asked again later, and not for ever (RFC 7296 §2.25).
+    mutating func postpone(_ task: IKETask, _ sa: inout IKESA) {
+        let since = sa.session?.postponedSince ?? now
+        guard now - since < Self.postponeLimit else {
+            let report = peerFault(.peerNotify, "the peer puts everything off (TEMPORARY_FAILURE)", sa)
+            fail(&sa, report, .delete)
+            return
+        }
+        sa.session?.postponedSince = since
+        if sa.session?.postponed.contains(task) == false { sa.session?.postponed.append(task) }
+        timers.set(.retry(sa.spi), at: now + spread(Self.postponeInterval))
+    }
+
+    /// Tasks that were put off are asked again.
+    mutating func retryPostponed(_ spi: IKESPI) {
+        withIKESA(spi) { endpoint, sa in
+            let tasks = sa.session?.postponed ?? []
+            sa.session?.postponed = []
+            for task in tasks { endpoint.addTask(task, &sa) }
+        }
+    }
+
+    /// Something that was put off has been done.
+    mutating func clearPostponement(_ sa: inout IKESA) {
+        if sa.session?.postponed.isEmpty ?? false { sa.session?.postponedSince = nil }
+    }
+
+    private static let postponeInterval: Duration = .seconds(4)
+    private static let postponeLimit: Duration = .seconds(180)
+}
