@@ -3,7 +3,8 @@
 
 public import AditWire
 
-/// Received datagrams: runs of equal-size datagrams of one sender, as UDP GRO delivers them. One worker's, not thread-safe.
+/// Received datagrams: runs of equal-size datagrams of one sender, as UDP GRO delivers them. One worker's, not
+/// thread-safe.
 @safe public final class DatagramBatch {
     /// One run of datagrams from one sender.
     public struct Run {
@@ -66,7 +67,8 @@ public import AditWire
     }
 }
 
-/// Datagrams to be sent: runs of equal-size datagrams to one peer (the last may be shorter). One worker's, not thread-safe.
+/// Datagrams to be sent: runs of equal-size datagrams to one peer (the last may be shorter). One worker's, not
+/// thread-safe.
 @unsafe public struct OutgoingRun {
     /// Where the first byte lies.
     public var start: UnsafeRawPointer

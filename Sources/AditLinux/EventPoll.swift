@@ -53,8 +53,8 @@ internal import Glibc
         try? control(EPOLL_CTL_DEL, descriptor, token: 0, writable: false)
     }
 
-    /// Sleeps until something is ready or `deadline` (of ``MonotonicClock``) has passed, rounded up to a millisecond; returns how many
-    /// events there are. An interrupted wait returns 0.
+    /// Sleeps until something is ready or `deadline` (of ``MonotonicClock``) has passed, rounded up to a millisecond;
+    /// returns how many events there are. An interrupted wait returns 0.
     public func wait(until deadline: Timestamp?) -> Int {
         var timeout: CInt = -1
         if let deadline {

@@ -16,8 +16,8 @@ public struct ReceivedDatagram: Sendable {
     public var remote: Endpoint
 }
 
-/// Sockets for single datagrams (IKE). Never waits; ``send(_:nonESPMarker:local:remote:)`` may be called from any thread,
-/// ``receive()`` from one at a time.
+/// Sockets for single datagrams (IKE). Never waits; ``send(_:nonESPMarker:local:remote:)`` may be called from any
+/// thread, ``receive()`` from one at a time.
 public final class IKESocket: Sendable {
     /// The sockets' descriptors, readable when ``receive()`` would return something.
     public let descriptors: [CInt]
@@ -31,7 +31,8 @@ public final class IKESocket: Sendable {
     private let incoming: Mutex<Letter>
     private let outgoing: Mutex<Letter>
 
-    /// Binds; `workers`, `segmentation` and `receiveOffload` do not matter here, and fragments are made whatever `pathMTU` says.
+    /// Binds; `workers`, `segmentation` and `receiveOffload` do not matter here, and fragments are made whatever
+    /// `pathMTU` says.
     public convenience init(_ options: UDPOptions) throws(SystemError) {
         var options = options
         options.pathMTU = .fragment
@@ -75,7 +76,8 @@ public final class IKESocket: Sendable {
         }
     }
 
-    /// Sends one datagram, after four zero bytes when `nonESPMarker` (RFC 3948 §2.2). An unspecified `local` lets the system choose.
+    /// Sends one datagram, after four zero bytes when `nonESPMarker` (RFC 3948 §2.2). An unspecified `local` lets the
+    /// system choose.
     @discardableResult
     public func send(_ bytes: [UInt8], nonESPMarker: Bool, local: IPAddress, remote: Endpoint) -> DeviceResult {
         guard let socket = sockets.choose(local: local, remote: remote.address) else { return .failed(EAFNOSUPPORT) }

@@ -6,11 +6,12 @@ internal import Synchronization
 
 /// A bounded box from several producers to one consumer: datagrams and small hints.
 ///
-/// Each producer has a ring of its own and is one thread; posting never waits, locks or allocates: a full ring refuses and the caller
-/// counts the loss. The consumer is woken by a descriptor.
+/// Each producer has a ring of its own and is one thread; posting never waits, locks or allocates: a full ring refuses
+/// and the caller counts the loss. The consumer is woken by a descriptor.
 ///
-/// A producer signals only when the consumer has not been signalled since it last looked: it publishes, then reads `isSignalled`; the consumer
-/// clears `isSignalled`, then reads the rings. All four are sequentially consistent, so one of the two sees the other.
+/// A producer signals only when the consumer has not been signalled since it last looked: it publishes, then reads
+/// `isSignalled`; the consumer clears `isSignalled`, then reads the rings. All four are sequentially consistent, so one
+/// of the two sees the other.
 @safe public final class Mailbox: Sendable {
     /// A small message.
     public struct Hint: Hashable, Sendable {
@@ -42,7 +43,8 @@ internal import Synchronization
     private let wakeUp: WakeUp
     private let isSignalled = Atomic(false)
 
-    /// A box for `producers` threads, each with a ring of `ringSize` bytes (rounded up to a power of two within ``ringSizes``).
+    /// A box for `producers` threads, each with a ring of `ringSize` bytes (rounded up to a power of two within
+    /// ``ringSizes``).
     public init(producers: Int, ringSize: Int = 1 << 18) throws(SystemError) {
         precondition((1...Self.producerLimit).contains(producers), "1 to \(Self.producerLimit) producers")
         var size = Self.ringSizes.lowerBound
@@ -55,7 +57,8 @@ internal import Synchronization
     /// Readable when something was posted, for the consumer's ``EventPoll``.
     public var descriptor: CInt { wakeUp.descriptor }
 
-    /// Posts a datagram (up to ``datagramLimit`` bytes); false when there is no room. Only producer `producer`'s thread calls this.
+    /// Posts a datagram (up to ``datagramLimit`` bytes); false when there is no room. Only producer `producer`'s thread
+    /// calls this.
     public func post(
         _ datagram: UnsafeRawBufferPointer, local: Endpoint, remote: Endpoint, from producer: Int
     ) -> Bool {
@@ -65,15 +68,16 @@ internal import Synchronization
         return unsafe append(header, datagram, producer)
     }
 
-    /// Posts a hint; false when there is no room. A part of the ring is kept for hints. Only producer `producer`'s thread calls this.
+    /// Posts a hint; false when there is no room. A part of the ring is kept for hints. Only producer `producer`'s
+    /// thread calls this.
     public func post(_ hint: Hint, from producer: Int) -> Bool {
         let nowhere = Endpoint(IPAddress(v4: 0), port: 0)
         let header = MailboxRing.Header(kind: .hint, length: 0, local: nowhere, remote: nowhere, hint: hint)
         return unsafe append(header, UnsafeRawBufferPointer(start: nil, count: 0), producer)
     }
 
-    /// Takes out up to `limit` items of each producer, in each producer's order; the bytes are lent for the call. Only the consumer's
-    /// thread calls this. Returns how many; the descriptor stays readable when some are left.
+    /// Takes out up to `limit` items of each producer, in each producer's order; the bytes are lent for the call. Only
+    /// the consumer's thread calls this. Returns how many; the descriptor stays readable when some are left.
     @discardableResult
     public func drain(
         limit: Int = 1024, datagram: (UnsafeRawBufferPointer, _ local: Endpoint, _ remote: Endpoint) -> Void,

@@ -10,8 +10,9 @@ internal import Synchronization
 //        |                              |
 //   ...  | record | record | … | record |  free …
 //
-// A record is never split by the ring's end: one that does not fit before it is preceded by a filler up to the end. The producer writes the
-// record, then publishes it by storing `tail`; the consumer reads it, then gives the room back by storing `head`.
+// A record is never split by the ring's end: one that does not fit before it is preceded by a filler up to the end. The
+// producer writes the record, then publishes it by storing `tail`; the consumer reads it, then gives the room back by
+// storing `head`.
 
 /// The ring of one producer of a ``Mailbox``.
 @safe final class MailboxRing: @unchecked Sendable {
@@ -40,7 +41,8 @@ internal import Synchronization
     /// A ring of `size` bytes, a power of two.
     init(size: Int) {
         self.size = size
-        // SAFETY: lives as long as the ring and is freed only in deinit. Bytes between head and tail belong to the consumer, the others to the producer.
+        // SAFETY: lives as long as the ring and is freed only in deinit. Bytes between head and tail belong to the
+        // consumer, the others to the producer.
         unsafe memory = .allocate(byteCount: size, alignment: Self.alignment)
     }
 

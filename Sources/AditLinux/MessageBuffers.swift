@@ -5,9 +5,11 @@ internal import AditWire
 internal import CLinux
 internal import Glibc
 
-/// The memory that recvmmsg and sendmmsg need beside the payload: headers, vectors, names and ancillary data, allocated once.
+/// The memory that recvmmsg and sendmmsg need beside the payload: headers, vectors, names and ancillary data, allocated
+/// once.
 ///
-/// Used by one thread at a time. Payload memory is the caller's, and is lent until the call that uses the message has returned.
+/// Used by one thread at a time. Payload memory is the caller's, and is lent until the call that uses the message has
+/// returned.
 @safe final class MessageBuffers {
     /// How many messages one call takes.
     let capacity: Int
@@ -20,7 +22,8 @@ internal import Glibc
 
     init(capacity: Int) {
         self.capacity = capacity
-        // SAFETY: the four blocks live as long as this object and are freed only in deinit; each message's pointers stay inside them.
+        // SAFETY: the four blocks live as long as this object and are freed only in deinit; each message's pointers
+        // stay inside them.
         unsafe messages = .allocate(capacity: capacity)
         unsafe vectors = .allocate(capacity: capacity)
         unsafe names = .allocate(byteCount: capacity * SocketAddress.room, alignment: 8)
@@ -51,7 +54,8 @@ internal import Glibc
         unsafe messages[index].header.msg_flags = 0
     }
 
-    /// Receives into the messages from the first to before `count`; returns how many were filled, and 0 with the errno when none was.
+    /// Receives into the messages from the first to before `count`; returns how many were filled, and 0 with the errno
+    /// when none was.
     @inline(__always)
     func receive(_ count: Int, from descriptor: CInt) -> (count: Int, code: CInt) {
         let (filled, code) = SystemCall.attempt {
@@ -100,7 +104,8 @@ internal import Glibc
         }
     }
 
-    /// Sends the messages `first ..< end`; returns how many the kernel took, and 0 with the errno when it refused the first.
+    /// Sends the messages `first ..< end`; returns how many the kernel took, and 0 with the errno when it refused the
+    /// first.
     @inline(__always)
     func send(_ first: Int, _ end: Int, on descriptor: CInt) -> (count: Int, code: CInt) {
         let (sent, code) = SystemCall.attempt {

@@ -5,8 +5,8 @@ public import AditWire
 internal import CLinux
 internal import Glibc
 
-/// rtnetlink: interfaces, addresses and routes, without running other programs. Used by one thread; every call waits for the
-/// kernel's answer only. Acts in the network namespace in which it was opened.
+/// rtnetlink: interfaces, addresses and routes, without running other programs. Used by one thread; every call waits
+/// for the kernel's answer only. Acts in the network namespace in which it was opened.
 public final class Netlink {
     var socket: NetlinkSocket
 
@@ -51,6 +51,18 @@ public final class Netlink {
         if let segments { values.append((Int(IFLA_GSO_MAX_SEGS), segments)) }
         guard !values.isEmpty else { return }
         try setLink(index, values, "set the segmentation limit of interface \(index)")
+    }
+
+    /// Whether the kernel gives the interface an IPv6 link-local address of its own when it comes up (and with it sends
+    /// router solicitations into it); to be set while the interface is down.
+    public func setLinkLocalAddress(generated: Bool, link index: UInt32) throws(SystemError) {
+        var fixed = ifinfomsg()
+        fixed.ifi_index = CInt(bitPattern: index)
+        var request = NetlinkRequest(Int(RTM_NEWLINK), flags: Int(NLM_F_ACK), fixed: fixed)
+        let mode = generated ? IN6_ADDR_GEN_MODE_EUI64 : IN6_ADDR_GEN_MODE_NONE
+        let value = NetlinkRequest.encoded(Int(IFLA_INET6_ADDR_GEN_MODE), [UInt8(mode.rawValue)])
+        request.attribute(Int(IFLA_AF_SPEC), NetlinkRequest.encoded(Int(AF_INET6), value))
+        try socket.perform(request, "set the IPv6 address generation of interface \(index)")
     }
 
     private func setLink(

@@ -20,11 +20,16 @@ struct NetlinkRequest {
     }
 
     /// Appends an attribute.
-    mutating func attribute(_ type: Int, _ payload: [UInt8]) {
-        append(UInt16(payload.count + 4))
-        append(UInt16(type))
-        bytes += payload
-        while bytes.count % 4 != 0 { bytes.append(0) }
+    mutating func attribute(_ type: Int, _ payload: [UInt8]) { bytes += Self.encoded(type, payload) }
+
+    /// An attribute by itself, padded to 4 bytes, to be nested in another one.
+    static func encoded(_ type: Int, _ payload: [UInt8]) -> [UInt8] {
+        var result = [UInt16(payload.count + 4), UInt16(type)].flatMap { value in
+            unsafe withUnsafeBytes(of: value) { unsafe Array($0) }
+        }
+        result += payload
+        while result.count % 4 != 0 { result.append(0) }
+        return result
     }
 
     /// Appends an attribute of one 32-bit value.
@@ -85,8 +90,8 @@ struct NetlinkAnswer {
         return answers
     }
 
-    /// The attributes after a family header of `fixedLength` bytes, by type (nested flags cut off), the last of a type winning; nil when a
-    /// length lies.
+    /// The attributes after a family header of `fixedLength` bytes, by type (nested flags cut off), the last of a type
+    /// winning; nil when a length lies.
     func attributes(after fixedLength: Int) -> [Int: ArraySlice<UInt8>]? {
         guard payload.count >= fixedLength else { return nil }
         var rest = payload.dropFirst(Self.aligned(fixedLength))

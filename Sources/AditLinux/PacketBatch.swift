@@ -3,9 +3,9 @@
 
 /// Inner packets on their way between a ``PacketDevice`` and the packet paths.
 ///
-/// One block of memory, allocated once; a slot is a run of bytes in it with head-room before and tail-room after. A slot
-/// holds a plain packet or a super-packet (up to 64 KB that the kernel did not split yet), as ``Slot/offload`` says.
-/// Owned by one worker, not thread-safe.
+/// One block of memory, allocated once; a slot is a run of bytes in it with head-room before and tail-room after. A
+/// slot holds a plain packet or a super-packet (up to 64 KB that the kernel did not split yet), as ``Slot/offload``
+/// says. Owned by one worker, not thread-safe.
 @safe public final class PacketBatch {
     /// One packet or super-packet.
     public struct Slot {
@@ -58,7 +58,8 @@
     }
 }
 
-/// The virtio-net header in values (virtio 1.2 §5.1.6): what is left to be done to a packet's checksum and segmentation.
+/// The virtio-net header in values (virtio 1.2 §5.1.6): what is left to be done to a packet's checksum and
+/// segmentation.
 public struct PacketOffload: Hashable, Sendable {
     /// How a super-packet is to be split.
     public enum Segmentation: UInt8, Sendable { case none, tcpV4, tcpV6, udp }

@@ -17,7 +17,8 @@ public enum PathQuery {
         }
     }
 
-    /// The MTU of the path to `remote` as the kernel knows it (interface, route, learned from ICMP); nil when it is unreachable.
+    /// The MTU of the path to `remote` as the kernel knows it (interface, route, learned from ICMP); nil when it is
+    /// unreachable.
     public static func mtu(to remote: IPAddress) -> Int? {
         unsafe ask(remote) { descriptor, _ in
             let isV4 = remote.family == .v4

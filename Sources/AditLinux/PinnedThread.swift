@@ -5,12 +5,13 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// A named kernel thread, optionally bound to one processor. Join it before letting go of it, else it runs on by itself.
+/// A named kernel thread, optionally bound to one processor. Join it before letting go of it, else it runs on by
+/// itself.
 @safe public final class PinnedThread: Sendable {
     private let handle: Mutex<pthread_t?>
 
-    /// Starts `body` on a new thread; `name` is cut to 15 bytes. All signals are blocked in it, so that they go to the main thread or
-    /// ``Signals``. A `processor` that does not exist or may not be used is ignored.
+    /// Starts `body` on a new thread; `name` is cut to 15 bytes. All signals are blocked in it, so that they go to the
+    /// main thread or ``Signals``. A `processor` that does not exist or may not be used is ignored.
     public init(name: String, processor: Int? = nil, _ body: sending @escaping () -> Void) throws(SystemError) {
         let start = Start(name: String(decoding: name.utf8.prefix(15), as: UTF8.self), processor: processor, body: body)
         // SAFETY: the new thread takes over the reference; when there is no new thread it is released here.
@@ -35,7 +36,8 @@ internal import Synchronization
         }
     }
 
-    /// Waits until the body has returned. May be called more than once and from several threads; not from the thread itself.
+    /// Waits until the body has returned. May be called more than once and from several threads; not from the thread
+    /// itself.
     public func join() {
         handle.withLock { thread in
             guard let running = thread else { return }

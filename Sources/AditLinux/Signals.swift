@@ -19,7 +19,8 @@ public final class Signals: Sendable {
 
     private let owned: OwnedDescriptor
 
-    /// Blocks `signals` in the calling thread, and in those that it starts later: call it first thing in the main thread.
+    /// Blocks `signals` in the calling thread, and in those that it starts later: call it first thing in the main
+    /// thread.
     public init(_ signals: [Signal] = Signal.allCases) throws(SystemError) {
         var set = sigset_t()
         unsafe sigemptyset(&set)

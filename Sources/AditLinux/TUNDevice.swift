@@ -73,7 +73,8 @@ public final class TUNDevice: Sendable {
         }
     }
 
-    /// Whether `name` may name an interface: 1 to 15 bytes, no space, slash or colon, not `.` or `..`; one `%d` at most.
+    /// Whether `name` may name an interface: 1 to 15 bytes, no space, slash or colon, not `.` or `..`; one `%d` at
+    /// most.
     public static func isValidName(_ name: String) -> Bool {
         let bytes = Array(name.utf8)
         guard (1...nameLimit).contains(bytes.count), name != ".", name != ".." else { return false }

@@ -17,7 +17,7 @@ public struct UDPOptions: Sendable {
     public var receiveOffload = true
     /// SO_MARK of everything sent; nil leaves it.
     public var mark: UInt32?
-    /// Bytes of the socket buffers, 64 KiB to 4 MiB.
+    /// Bytes of the socket buffers, 64 KiB to 4 MiB; sending uses 1 MiB at most.
     public var bufferSize = 4 << 20
     /// What happens to datagrams larger than the path takes.
     public var pathMTU = PathMTUPolicy.discover

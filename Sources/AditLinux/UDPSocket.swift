@@ -41,7 +41,7 @@ struct UDPSocket: Sendable {
         owned = OwnedDescriptor(opened)
         try Self.setAncillary(opened, family: address.family, name: name)
         try Self.setPathMTU(options.pathMTU, of: opened, family: address.family, name: name)
-        Self.setBuffers(opened, bytes: min(max(options.bufferSize, 64 << 10), 4 << 20))
+        Self.setBuffers(opened, bytes: options.bufferSize)
         if let mark = options.mark {
             try Self.set(opened, SOL_SOCKET, SO_MARK, CInt(bitPattern: mark), "mark the packets of \(name)")
         }
@@ -122,18 +122,20 @@ struct UDPSocket: Sendable {
         }
     }
 
-    /// Large buffers as far as we may: beyond the system's maximum with CAP_NET_ADMIN, up to it without.
+    /// Large buffers as far as we may: beyond the system's maximum with CAP_NET_ADMIN, up to it without. What waits to
+    /// be sent is limited further: it only adds delay.
     private static func setBuffers(_ descriptor: CInt, bytes: Int) {
-        for (forced, plain) in [(SO_RCVBUFFORCE, SO_RCVBUF), (SO_SNDBUFFORCE, SO_SNDBUF)] {
-            if (try? set(descriptor, SOL_SOCKET, forced, CInt(bytes), "")) == nil {
-                try? set(descriptor, SOL_SOCKET, plain, CInt(bytes), "")
-            }
+        let bytes = min(max(bytes, 64 << 10), 4 << 20)
+        let sizes = [(SO_RCVBUFFORCE, SO_RCVBUF, bytes), (SO_SNDBUFFORCE, SO_SNDBUF, min(bytes, 1 << 20))]
+        for (forced, plain, size) in sizes where (try? set(descriptor, SOL_SOCKET, forced, CInt(size), "")) == nil {
+            try? set(descriptor, SOL_SOCKET, plain, CInt(size), "")
         }
     }
 
-    /// Attaches the program that picks a worker's socket: the first 32-bit word of the UDP payload, which is the SPI (RFC 3948 §2.1), modulo the
-    /// workers. The non-ESP marker is 0, and what is shorter than a word ends the program with 0: worker 0. The program never returns
-    /// the index of a socket bound after the workers', so that one only sends.
+    /// Attaches the program that picks a worker's socket: the first 32-bit word of the UDP payload, which is the SPI
+    /// (RFC 3948 §2.1), modulo the workers. The non-ESP marker is 0, and what is shorter than a word ends the program
+    /// with 0: worker 0. The program never returns the index of a socket bound after the workers', so that one only
+    /// sends.
     private static func steer(_ descriptor: CInt, workers: Int, name: String) throws(SystemError) {
         var program = [
             sock_filter(code: UInt16(BPF_LD | BPF_W | BPF_ABS), jt: 0, jf: 0, k: 0),

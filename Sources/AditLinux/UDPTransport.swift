@@ -3,11 +3,13 @@
 
 // Sending, for each call of `send`:
 //
-//  1. Each run becomes messages of at most 64 segments and 64 KB, for the socket of the peer's family or of the local address.
+//  1. Each run becomes messages of at most 64 segments and 64 KB, for the socket of the peer's family or of the local
+//     address.
 //  2. Messages for the same socket leave in one sendmmsg.
 //  3. A full buffer is waited for a moment, then the message is lost: queues drop, they do not grow.
-//  4. A refused UDP_SEGMENT message is sent again datagram by datagram. When that works, the socket cannot segment (EIO, EINVAL: a device
-//     without checksum offload, an old kernel) and is not asked again; when it is too large for the path, the peer is noted.
+//  4. A refused UDP_SEGMENT message is sent again datagram by datagram. When that works, the socket cannot segment
+//     (EIO, EINVAL: a device without checksum offload, an old kernel) and is not asked again; when it is too large for
+//     the path, the peer is noted.
 //
 // Threading: one thread at a time; nothing is allocated or locked after the initialiser.
 
@@ -60,7 +62,8 @@ internal import Glibc
         owners = sockets
         descriptors = sockets.map(\.bound.descriptor)
         laneCount = sockets.count
-        // SAFETY: both blocks live as long as the transport and are freed only in deinit; neither element owns anything.
+        // SAFETY: both blocks live as long as the transport and are freed only in deinit; neither element owns
+        // anything.
         unsafe lanes = .allocate(capacity: max(sockets.count, 1))
         unsafe pending = .allocate(capacity: Self.messageLimit)
         for (index, socket) in sockets.enumerated() {
@@ -77,8 +80,8 @@ internal import Glibc
     /// Whether every socket still sends runs by UDP_SEGMENT.
     public var isSegmenting: Bool { (0..<laneCount).allSatisfy { unsafe lanes[$0].segments } }
 
-    /// The peer of the last datagram refused as too large for the path (EMSGSIZE) since the last call, so that its MTU is asked for
-    /// by ``PathQuery/mtu(to:)``.
+    /// The peer of the last datagram refused as too large for the path (EMSGSIZE) since the last call, so that its MTU
+    /// is asked for by ``PathQuery/mtu(to:)``.
     public func takeOversizedPeer() -> Endpoint? {
         defer { oversized = nil }
         return oversized
@@ -114,15 +117,17 @@ internal import Glibc
                 index, at: batch.base + index * batch.stride, length: DatagramBatch.runLimit)
         }
         let (filled, code) = incoming.receive(room, from: socket.descriptor)
+        var count = 0
         for index in 0..<filled {
             guard var run = incoming.received(index, on: socket) else {
                 unreadable &+= 1
                 continue
             }
             run.offset = index * batch.stride
-            unsafe batch.runs[batch.count] = run
-            batch.count += 1
+            unsafe batch.runs[count] = run
+            count += 1
         }
+        batch.count = count
         return code
     }
 
@@ -184,7 +189,8 @@ internal import Glibc
         return lost
     }
 
-    /// What becomes of a refused message: sent again datagram by datagram when that can help. Returns how many were lost.
+    /// What becomes of a refused message: sent again datagram by datagram when that can help. Returns how many were
+    /// lost.
     private func resend(_ index: Int, after code: CInt) -> Int {
         let run = unsafe pending[index]
         let count = unsafe Self.datagrams(of: run)

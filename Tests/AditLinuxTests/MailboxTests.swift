@@ -74,8 +74,8 @@ import Testing
         #expect(seen == Array(0..<10))
     }
 
-    /// Producers and a sleeping consumer: nothing lost beyond what was refused, nothing out of order, no wake-up missed. Run under
-    /// the thread sanitizer by scripts/sanitize.
+    /// Producers and a sleeping consumer: nothing lost beyond what was refused, nothing out of order, no wake-up
+    /// missed. Run under the thread sanitizer by scripts/sanitize.
     @Test(arguments: [1, 4]) func producersAndASleepingConsumer(_ producers: Int) throws {
         let box = try Mailbox(producers: producers)
         let perProducer = 20_000

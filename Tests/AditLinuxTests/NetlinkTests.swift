@@ -20,7 +20,9 @@ import Testing
             try netlink.setMTU(1438, link: link.index)
             try netlink.setTransmitQueueLength(77, link: link.index)
             try netlink.setSegmentationLimit(bytes: nil, segments: 44, link: link.index)
+            try netlink.setLinkLocalAddress(generated: false, link: link.index)
             try netlink.setUp(true, link: link.index)
+            #expect(try netlink.addresses(link: link.index) == [])
             let changed = try #require(try netlink.link(named: "nl0"))
             #expect(changed.isUp)
             #expect(changed.mtu == 1438)
@@ -95,7 +97,8 @@ import Testing
             #expect(NetlinkAnswer.parse(lying[...]) == nil, "length \(length)")
         }
         #expect(NetlinkAnswer.parse(message[..<10]) == nil)
-        // Attributes: a length of 3 is too small, one of 9 reaches past the end; without a family header nothing is read.
+        // Attributes: a length of 3 is too small, one of 9 reaches past the end; without a family header nothing is
+        // read.
         for length: UInt8 in [0, 3, 9] {
             let answer = NetlinkAnswer(type: 0, flags: 0, sequence: 0, payload: [length, 0, 1, 0, 5, 5, 5, 5][...])
             #expect(answer.attributes(after: 0) == nil, "attribute length \(length)")

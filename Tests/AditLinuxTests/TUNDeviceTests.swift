@@ -84,7 +84,8 @@ import Testing
         #expect(granted == offloads || granted == offloads.subtracting([.udpV4, .udpV6]))
     }
 
-    /// Linux wants UDP segmentation for both families or none, and nothing without checksums: what it refuses is left out.
+    /// Linux wants UDP segmentation for both families or none, and nothing without checksums: what it refuses is left
+    /// out.
     @Test(.enabled(if: Privilege.canUseNamespaces, "needs root, namespaces and /dev/net/tun"))
     func whatTheKernelRefusesIsLeftOut() throws {
         try inNamespace {

@@ -6,8 +6,8 @@ import AditWire
 import Glibc
 import Synchronization
 
-/// Two namespaces joined by two TUN devices whose packets are carried over by a thread: kernel TCP on both sides, our reads and
-/// writes between.
+/// Two namespaces joined by two TUN devices whose packets are carried over by a thread: kernel TCP on both sides, our
+/// reads and writes between.
 final class TUNRelay: Sendable {
     struct Counters: Sendable {
         var packets = 0

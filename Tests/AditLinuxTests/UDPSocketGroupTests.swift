@@ -67,6 +67,24 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: geteuid() == 0, "SO_MARK and buffers beyond the maximum need root"))
+    func markAndBuffersAreSetAndBounded() throws {
+        let group = try Loopback.group {
+            $0.mark = 0xfeed
+            $0.bufferSize = 1 << 30
+        }
+        let value = { (option: CInt) -> CInt in
+            var value: CInt = 0
+            var size = socklen_t(MemoryLayout<CInt>.size)
+            getsockopt(group.transports[0].descriptors[0], SOL_SOCKET, option, &value, &size)
+            return value
+        }
+        #expect(value(SO_MARK) == 0xfeed)
+        // The kernel doubles what it is asked for.
+        #expect(value(SO_RCVBUF) == 8 << 20)
+        #expect(value(SO_SNDBUF) == 2 << 20)
+    }
+
     @Test func severalAddressesEachSendFromTheirOwn() throws {
         let second = IPAddress(v4: 0x7f00_0002)
         let group = try Loopback.group { $0.addresses = [Loopback.v4, second] }

@@ -42,7 +42,8 @@ import Testing
         #expect(received.allSatisfy { $0.runCount == 1 })
     }
 
-    /// A socket without UDP checksums may not segment: the kernel answers EINVAL, as it does for devices without checksum offload.
+    /// A socket without UDP checksums may not segment: the kernel answers EINVAL, as it does for devices without
+    /// checksum offload.
     @Test func aRefusalIsMadeGoodAndRemembered() throws {
         let sender = try Loopback.group()
         let receiver = try Loopback.group()

@@ -36,7 +36,8 @@ import Testing
         #expect(offload.map(encode) == bytes)
     }
 
-    /// Values that cannot be true are passed on for whoever splits the packet; kinds that were never asked for are refused.
+    /// Values that cannot be true are passed on for whoever splits the packet; kinds that were never asked for are
+    /// refused.
     @Test func lyingValuesArePassedOnAndUnknownKindsRefused() {
         let lying = decode([0xff, 0x85] + [UInt8](repeating: 0xff, count: 8))
         #expect(lying?.segmentation == .udp)
