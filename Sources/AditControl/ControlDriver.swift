@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditControl
+
+internal import AditESP
+internal import AditIKE
+internal import AditLinux
+internal import AditWire
+internal import Glibc
+
+/// The control thread's own state and its loop. Lives on that thread only.
+final class ControlDriver {
+    private var endpoint: IKEEndpoint
+    private var applier: EffectApplier
+    private let policies: PolicyDirectory
+    private let mailbox: Mailbox
+    private let ikeSocket: IKESocket
+    private let requests: ControlRequests
+    private let table: SATable
+    private let poll: EventPoll
+    private var effects: [IKEEffect] = []
+    private var stopping = false
+
+    init(_ parts: consuming ControlParts, requests: ControlRequests) throws(SystemError) {
+        endpoint = parts.endpoint
+        table = parts.table
+        mailbox = parts.mailbox
+        ikeSocket = parts.ikeSocket
+        self.requests = requests
+        policies = PolicyDirectory(table: parts.table)
+        applier = try EffectApplier(parts)
+        policies.publish(parts.connections)
+        try applier.start(connections: parts.connections)
+        poll = try EventPoll()
+        try poll.add(requests.wakeUp.descriptor, token: 0)
+        try poll.add(mailbox.descriptor, token: 1)
+        for descriptor in ikeSocket.descriptors { try poll.add(descriptor, token: 2) }
+    }
+
+    /// Runs until asked to stop.
+    func run() {
+        handle(.deadline)
+        while !stopping {
+            _ = poll.wait(until: wakeAt())
+            for request in requests.take() { answer(request) }
+            receiveIKE()
+            drainMailbox()
+            if let deadline = endpoint.nextDeadline, deadline <= MonotonicClock.now() { handle(.deadline) }
+            table.reclaim()
+        }
+        applier.finish()
+    }
+
+    /// Lets another thread run.
+    static func yieldProcessor() { sched_yield() }
+
+    // MARK: What arrives
+
+    private func wakeAt() -> Timestamp? {
+        guard table.hasRetired else { return endpoint.nextDeadline }
+        let soon = MonotonicClock.now() + Self.reclaimInterval
+        return endpoint.nextDeadline.map { min($0, soon) } ?? soon
+    }
+
+    private func answer(_ request: ControlRequest) {
+        switch request {
+        case .command(let command):
+            if case .configure(let connections) = command {
+                policies.publish(connections)
+                applier.reconfigure(connections)
+            }
+            handle(.command(command))
+        case .status(let reply):
+            reply.fulfil(
+                ControlStatus(
+                    now: MonotonicClock.now(), connections: endpoint.status(), mtu: applier.mtu,
+                    lastUnmatchedFailure: applier.lastUnmatchedFailure))
+        case .stop:
+            handle(.command(.shutdown))
+            stopping = true
+        }
+    }
+
+    private func receiveIKE() {
+        for _ in 0..<Self.datagramsPerTurn {
+            guard let datagram = ikeSocket.receive() else { return }
+            handle(.datagram(datagram.bytes, local: datagram.local, remote: datagram.remote))
+        }
+    }
+
+    private func drainMailbox() {
+        mailbox.drain(
+            limit: Self.datagramsPerTurn,
+            datagram: { bytes, local, remote in
+                handle(.datagram(unsafe [UInt8](bytes), local: local, remote: remote))
+            },
+            hint: { message in
+                guard let hint = ForwardingHint(message) else { return }
+                take(hint)
+            })
+    }
+
+    private func take(_ hint: ForwardingHint) {
+        switch hint {
+        case .acquire(let policy):
+            guard let (connection, child) = policies[policy] else { return }
+            handle(.acquire(connection: connection, child: child))
+        case .firstPacket(let spi), .activity(let spi): handle(.inboundActivity(inboundSPI: spi))
+        case .lifetimeReached(let spi): handle(.lifetimeReached(inboundSPI: spi))
+        case .peerMoved(let spi, let peer): handle(.peerMoved(inboundSPI: spi, to: peer))
+        case .pathTooSmall(let peer): applier.pathChanged(to: peer)
+        }
+    }
+
+    private func handle(_ event: IKEEvent) {
+        endpoint.handle(event, now: MonotonicClock.now(), into: &effects)
+        applier.apply(effects)
+        effects.removeAll(keepingCapacity: true)
+    }
+
+    /// IKE datagrams handled before the loop looks at its deadline again.
+    static let datagramsPerTurn = 256
+    /// How often retired SAs are looked at while there are some.
+    static let reclaimInterval: Duration = .milliseconds(100)
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditControl
+
+package import AditCrypto
+package import AditESP
+package import AditIKE
+package import AditLinux
+package import AditWire
+
+/// What the control thread is made of; it owns all of it from ``ControlLoop/start(_:)`` on.
+package struct ControlParts {
+    /// The IKE machine.
+    package var endpoint: IKEEndpoint
+    /// The connections that `endpoint` was made with.
+    package var connections: [ConnectionConfiguration]
+    /// Published to by this thread, read by the workers.
+    package var table: SATable
+    /// Posted to by the workers, drained by this thread.
+    package var mailbox: Mailbox
+    /// IKE on port 500, received and sent by this thread.
+    package var ikeSocket: IKESocket
+    /// IKE on port 4500: the workers receive, this thread sends.
+    package var natSocket: IKESocket
+    /// The TUN device's index, and the addresses it gets.
+    package var link: UInt32
+    package var addresses: [IPPrefix]
+    /// A fixed MTU, or nil to follow the suites and the path.
+    package var fixedMTU: Int?
+    /// Whether routes to the remote selectors are installed.
+    package var installRoutes: Bool
+    /// The inner MTU that a suite leaves of a path's MTU.
+    package var innerMTU: @Sendable (CipherSuite, IPAddress.Family, Int) -> Int
+    /// Called with every change of the tunnel's MTU.
+    package var mtuChanged: @Sendable (Int) -> Void
+    /// Called with every report of the IKE machine.
+    package var report: @Sendable (IKEReport) -> Void
+    /// Called with problems of the system.
+    package var warn: @Sendable (String) -> Void
+
+    /// All of it.
+    package init(
+        endpoint: IKEEndpoint, connections: [ConnectionConfiguration], table: SATable, mailbox: Mailbox,
+        ikeSocket: IKESocket, natSocket: IKESocket, link: UInt32, addresses: [IPPrefix], fixedMTU: Int?,
+        installRoutes: Bool, innerMTU: @escaping @Sendable (CipherSuite, IPAddress.Family, Int) -> Int,
+        mtuChanged: @escaping @Sendable (Int) -> Void, report: @escaping @Sendable (IKEReport) -> Void,
+        warn: @escaping @Sendable (String) -> Void
+    ) {
+        self.endpoint = endpoint
+        self.connections = connections
+        self.table = table
+        self.mailbox = mailbox
+        self.ikeSocket = ikeSocket
+        self.natSocket = natSocket
+        self.link = link
+        self.addresses = addresses
+        self.fixedMTU = fixedMTU
+        self.installRoutes = installRoutes
+        self.innerMTU = innerMTU
+        self.mtuChanged = mtuChanged
+        self.report = report
+        self.warn = warn
+    }
+}

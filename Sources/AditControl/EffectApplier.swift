@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditControl
+
+internal import AditCrypto
+internal import AditESP
+internal import AditIKE
+internal import AditLinux
+internal import AditWire
+
+/// Performs the IKE machine's effects, in their order. Lives on the control thread.
+final class EffectApplier {
+    private let table: SATable
+    private let ikeSocket: IKESocket
+    private let natSocket: IKESocket
+    private let tunnel: TunnelInterface
+    private let addresses: [IPPrefix]
+    private let fixedMTU: Int?
+    private let innerMTU: @Sendable (CipherSuite, IPAddress.Family, Int) -> Int
+    private let mtuChanged: @Sendable (Int) -> Void
+    private let report: @Sendable (IKEReport) -> Void
+    private let warn: @Sendable (String) -> Void
+    /// Every installed pair by our SPI: what its routes and the MTU follow from.
+    private var installed: [SPI: ChildSAInstallation] = [:]
+    /// Routes that stay while nothing is installed, so that a first packet reaches the tunnel.
+    private var trapped: [ChildConfiguration] = []
+    /// The last failure of a peer that fits no connection.
+    private(set) var lastUnmatchedFailure: FailureReport?
+
+    init(_ parts: borrowing ControlParts) throws(SystemError) {
+        table = parts.table
+        ikeSocket = parts.ikeSocket
+        natSocket = parts.natSocket
+        addresses = parts.addresses
+        fixedMTU = parts.fixedMTU
+        innerMTU = parts.innerMTU
+        mtuChanged = parts.mtuChanged
+        report = parts.report
+        warn = parts.warn
+        tunnel = try TunnelInterface(
+            link: parts.link, mtu: parts.fixedMTU ?? Self.firstMTU(parts), installRoutes: parts.installRoutes,
+            warn: parts.warn)
+    }
+
+    /// The TUN device's MTU.
+    var mtu: Int { tunnel.mtu }
+
+    /// Brings the interface up, with the routes of the children that packets may start.
+    func start(connections: [ConnectionConfiguration]) throws(SystemError) {
+        try tunnel.bringUp(addresses: addresses)
+        mtuChanged(tunnel.mtu)
+        reconfigure(connections)
+    }
+
+    /// Follows a new configuration with the routes that are there before any SA.
+    func reconfigure(_ connections: [ConnectionConfiguration]) {
+        let before = trapped
+        trapped = []
+        for connection in connections {
+            for child in connection.children where child.startAction != .none {
+                tunnel.addRoutes(
+                    to: child.remoteSelectors, from: child.localSelectors, avoiding: connection.remoteAddresses)
+                trapped.append(child)
+            }
+        }
+        for child in before { tunnel.removeRoutes(to: child.remoteSelectors) }
+    }
+
+    /// Takes the routes back; the interface goes with its descriptors.
+    func finish() {
+        for spi in installed.keys { table.remove(inboundSPI: spi) }
+        installed = [:]
+        tunnel.removeAll()
+    }
+
+    /// Performs `effects`, first to last.
+    func apply(_ effects: [IKEEffect]) {
+        for effect in effects { apply(effect) }
+    }
+
+    private func apply(_ effect: IKEEffect) {
+        switch effect {
+        case .send(let bytes, let local, let remote): send(bytes, local: local, remote: remote)
+        case .installChild(let installation): install(installation)
+        case .activateOutbound(let spi): table.activateOutbound(inboundSPI: spi)
+        case .removeChild(let spi): remove(spi)
+        case .moveChild(let spi, let local, let remote): move(spi, local: local, remote: remote)
+        case .sendKeepalive(let local, let remote):
+            // RFC 3948 §2.3: one octet 0xFF, without the non-ESP marker.
+            natSocket.send([0xff], nonESPMarker: false, local: local.address, remote: remote)
+        case .report(let happened):
+            if case .failed(let failure) = happened, failure.connection == nil { lastUnmatchedFailure = failure }
+            report(happened)
+        }
+    }
+
+    // MARK: Datagrams
+
+    private func send(_ bytes: [UInt8], local: Endpoint, remote: Endpoint) {
+        // RFC 7296 §2.23: on the NAT traversal port every IKE message follows four zero octets.
+        let viaNAT = local.port == natSocket.port
+        let socket = viaNAT ? natSocket : ikeSocket
+        socket.send(bytes, nonESPMarker: viaNAT, local: local.address, remote: remote)
+    }
+
+    // MARK: Child SAs
+
+    private func install(_ child: ChildSAInstallation) {
+        do {
+            try table.install(ChildSAParameters(child))
+        } catch {
+            warn("\(child.connection)/\(child.child): cannot install the Child SA: \(error)")
+            return
+        }
+        installed[child.inboundSPI] = child
+        tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors, avoiding: [child.remote.address])
+        followMTU()
+    }
+
+    private func remove(_ spi: SPI) {
+        table.remove(inboundSPI: spi)
+        guard let child = installed.removeValue(forKey: spi) else { return }
+        tunnel.removeRoutes(to: child.remoteSelectors)
+        followMTU()
+    }
+
+    private func move(_ spi: SPI, local: Endpoint, remote: Endpoint) {
+        table.move(inboundSPI: spi, local: local, remote: remote)
+        installed[spi]?.local = local
+        installed[spi]?.remote = remote
+        followMTU()
+    }
+
+    // MARK: MTU
+
+    /// A datagram was too large for the path to `peer`: ask the kernel what it learned.
+    func pathChanged(to peer: Endpoint) { followMTU() }
+
+    private func followMTU() {
+        guard fixedMTU == nil, !installed.isEmpty else { return }
+        let smallest = installed.values.map { child in
+            innerMTU(child.suite, child.remote.address.family, Self.pathMTU(to: child.remote.address))
+        }.min()
+        guard let smallest, smallest != tunnel.mtu else { return }
+        tunnel.setMTU(smallest)
+        mtuChanged(tunnel.mtu)
+    }
+
+    private static func firstMTU(_ parts: borrowing ControlParts) -> Int {
+        let innerMTU = parts.innerMTU
+        return parts.connections.flatMap { connection in
+            connection.children.compactMap { child -> Int? in
+                guard let suite = child.proposals.first?.cipherSuite else { return nil }
+                let remote = connection.remoteAddresses.first
+                return innerMTU(suite, remote?.family ?? .v4, remote.map(pathMTU) ?? defaultPathMTU)
+            }
+        }.min() ?? innerMTU(.aesGCM16(.bits128), .v4, defaultPathMTU)
+    }
+
+    /// What the kernel knows, within limits that a forged ICMP message cannot abuse (RFC 8201 §4, RFC 791).
+    private static func pathMTU(to remote: IPAddress) -> Int {
+        let smallest = remote.family == .v4 ? 576 : 1280
+        return min(max(PathQuery.mtu(to: remote) ?? defaultPathMTU, smallest), largestPathMTU)
+    }
+
+    private static let defaultPathMTU = 1500
+    private static let largestPathMTU = 9000
+}

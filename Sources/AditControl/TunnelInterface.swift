@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditControl
+
+internal import AditLinux
+internal import AditWire
+internal import Glibc
+
+/// The TUN device as the host sees it: its addresses, its MTU and the routes through it. Used by the control thread.
+///
+/// Everything it adds carries our origin number and goes away with ``removeAll()``, or with the interface.
+final class TunnelInterface {
+    private let netlink: Netlink
+    private let link: UInt32
+    private let installRoutes: Bool
+    private let warn: @Sendable (String) -> Void
+    /// The installed routes by destination, and how many users (children) each has.
+    private var installed: [IPPrefix: (route: Route, users: Int)] = [:]
+    private(set) var mtu: Int
+
+    init(
+        link: UInt32, mtu: Int, installRoutes: Bool, warn: @escaping @Sendable (String) -> Void
+    ) throws(SystemError) {
+        netlink = try Netlink()
+        self.link = link
+        self.mtu = mtu
+        self.installRoutes = installRoutes
+        self.warn = warn
+    }
+
+    /// Removes what a killed gateway left, sets addresses and MTU, and brings the interface up.
+    func bringUp(addresses: [IPPrefix]) throws(SystemError) {
+        for route in try netlink.routes() where route.link == link { try netlink.removeRoute(route) }
+        try netlink.setMTU(mtu, link: link)
+        try netlink.setTransmitQueueLength(Self.transmitQueueLength, link: link)
+        for address in addresses { try netlink.addAddress(address, link: link) }
+        try netlink.setUp(true, link: link)
+    }
+
+    /// Changes the MTU; a kernel that refuses is reported, not fatal.
+    func setMTU(_ mtu: Int) {
+        guard mtu != self.mtu else { return }
+        do {
+            try netlink.setMTU(mtu, link: link)
+            self.mtu = mtu
+        } catch { warn("cannot set the tunnel's MTU to \(mtu): \(error)") }
+    }
+
+    /// Routes `remote` through the tunnel for one more user; addresses of `local` on this host become the source hint.
+    func addRoutes(to remote: [TrafficSelector], from local: [TrafficSelector], avoiding peers: [IPAddress]) {
+        guard installRoutes else { return }
+        for destination in destinations(remote) {
+            if let present = installed[destination] {
+                installed[destination] = (present.route, present.users + 1)
+                continue
+            }
+            for peer in peers where destination.contains(peer) { addBypass(to: peer) }
+            let source = hostAddress(in: local, family: destination.address.family)
+            let route = Route(destination, link: link, source: source)
+            do {
+                try netlink.addRoute(route)
+                installed[destination] = (route, 1)
+            } catch where error.code == EEXIST {
+                warn("a route to \(destination) exists already and stays; remove it if the tunnel should carry it")
+            } catch { warn("cannot route \(destination) through the tunnel: \(error)") }
+        }
+    }
+
+    /// One user fewer; the last one takes the route with it.
+    func removeRoutes(to remote: [TrafficSelector]) {
+        for destination in destinations(remote) {
+            guard let present = installed[destination] else { continue }
+            if present.users > 1 {
+                installed[destination] = (present.route, present.users - 1)
+            } else {
+                installed[destination] = nil
+                remove(present.route)
+            }
+        }
+    }
+
+    /// Takes back every route, also the ones that keep peers reachable.
+    func removeAll() {
+        for present in installed.values { remove(present.route) }
+        installed = [:]
+        for route in bypasses.values { remove(route) }
+        bypasses = [:]
+    }
+
+    // MARK: Routes
+
+    private var bypasses: [IPAddress: Route] = [:]
+
+    private func destinations(_ remote: [TrafficSelector]) -> [IPPrefix] {
+        var result: [IPPrefix] = []
+        for prefix in remote.flatMap(\.prefixes).prefix(Self.routeLimit).flatMap(Self.withoutDefault)
+        where !result.contains(prefix) { result.append(prefix) }
+        return result
+    }
+
+    /// A default route would replace the host's own: two halves are more specific and leave it in place.
+    private static func withoutDefault(_ prefix: IPPrefix) -> [IPPrefix] {
+        guard prefix.length == 0 else { return [prefix] }
+        let (first, _) = IPAddress.bounds(of: prefix.address.family)
+        let middle =
+            prefix.address.family == .v4 ? IPAddress(v4: 1 << 31) : IPAddress(v6High: 1 << 63, low: 0)
+        return [IPPrefix(first, length: 1), IPPrefix(middle, length: 1)].compactMap { $0 }
+    }
+
+    private func hostAddress(in local: [TrafficSelector], family: IPAddress.Family) -> IPAddress? {
+        let own = (try? netlink.addresses()) ?? []
+        return own.lazy.map(\.prefix.address).first { address in
+            address.family == family
+                && local.contains { $0.family == family && $0.first <= address && address <= $0.last }
+        }
+    }
+
+    /// A peer whose own address lies inside the tunnel's destination stays reachable by the way it had before.
+    private func addBypass(to peer: IPAddress) {
+        guard bypasses[peer] == nil, let host = IPPrefix(peer, length: peer.family.bits) else { return }
+        let present = ((try? netlink.routes(origin: nil)) ?? [])
+            .filter { $0.link != link && $0.table == Self.mainTable && $0.destination.contains(peer) }
+        guard let way = present.max(by: { $0.destination.length < $1.destination.length }),
+            way.destination.length < peer.family.bits
+        else { return }
+        var route = Route(host, link: way.link)
+        route.gateway = way.gateway
+        do {
+            try netlink.addRoute(route)
+            bypasses[peer] = route
+        } catch { warn("cannot keep \(peer) reachable outside the tunnel: \(error)") }
+    }
+
+    private func remove(_ route: Route) {
+        do { try netlink.removeRoute(route) } catch { warn("cannot remove the route to \(route.destination): \(error)") }
+    }
+
+    /// Prefixes of one child that become routes, at the most.
+    static let routeLimit = 256
+    /// Packets that wait in the TUN device: enough for a burst, little enough for the latency under load.
+    static let transmitQueueLength = 500
+    private static let mainTable: UInt32 = 254
+}
