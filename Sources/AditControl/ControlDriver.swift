@@ -10,7 +10,7 @@ internal import Glibc
 /// The control thread's own state and its loop. Lives on that thread only.
 final class ControlDriver {
     private var endpoint: IKEEndpoint
-    private var applier: EffectApplier
+    private let applier: EffectApplier
     private let policies: PolicyDirectory
     private let mailbox: Mailbox
     private let ikeSocket: IKESocket
@@ -26,8 +26,8 @@ final class ControlDriver {
         mailbox = parts.mailbox
         ikeSocket = parts.ikeSocket
         self.requests = requests
-        policies = PolicyDirectory(table: parts.table)
-        applier = try EffectApplier(parts)
+        policies = PolicyDirectory(table: parts.table, warn: parts.warn)
+        applier = try EffectApplier(parts, policies: policies)
         policies.publish(parts.connections)
         try applier.start(connections: parts.connections)
         poll = try EventPoll()
@@ -88,7 +88,7 @@ final class ControlDriver {
     }
 
     private func drainMailbox() {
-        mailbox.drain(
+        unsafe mailbox.drain(
             limit: Self.datagramsPerTurn,
             datagram: { bytes, local, remote in
                 handle(.datagram(unsafe [UInt8](bytes), local: local, remote: remote))

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditControl
 
-package import AditESP
+internal import AditESP
 package import AditIKE
 package import AditLinux
-package import AditWire
+internal import AditWire
 internal import Synchronization
 
 // The control thread, in order:

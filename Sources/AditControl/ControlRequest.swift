@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditControl
 
-package import AditIKE
+internal import AditIKE
 internal import AditLinux
 internal import Synchronization
 

@@ -10,6 +10,7 @@ internal import AditWire
 /// Performs the IKE machine's effects, in their order. Lives on the control thread.
 final class EffectApplier {
     private let table: SATable
+    private let policies: PolicyDirectory
     private let ikeSocket: IKESocket
     private let natSocket: IKESocket
     private let tunnel: TunnelInterface
@@ -26,8 +27,9 @@ final class EffectApplier {
     /// The last failure of a peer that fits no connection.
     private(set) var lastUnmatchedFailure: FailureReport?
 
-    init(_ parts: borrowing ControlParts) throws(SystemError) {
+    init(_ parts: borrowing ControlParts, policies: PolicyDirectory) throws(SystemError) {
         table = parts.table
+        self.policies = policies
         ikeSocket = parts.ikeSocket
         natSocket = parts.natSocket
         addresses = parts.addresses
@@ -106,42 +108,47 @@ final class EffectApplier {
 
     private func install(_ child: ChildSAInstallation) {
         do {
-            try table.install(ChildSAParameters(child))
+            let order = policies.order(connection: child.connection, child: child.child)
+            try table.install(ChildSAParameters(child, order: order))
         } catch {
             warn("\(child.connection)/\(child.child): cannot install the Child SA: \(error)")
             return
         }
         installed[child.inboundSPI] = child
         tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors, avoiding: [child.remote.address])
-        followMTU()
+        lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
     }
 
     private func remove(_ spi: SPI) {
         table.remove(inboundSPI: spi)
         guard let child = installed.removeValue(forKey: spi) else { return }
         tunnel.removeRoutes(to: child.remoteSelectors)
-        followMTU()
     }
 
     private func move(_ spi: SPI, local: Endpoint, remote: Endpoint) {
         table.move(inboundSPI: spi, local: local, remote: remote)
-        installed[spi]?.local = local
-        installed[spi]?.remote = remote
-        followMTU()
+        guard var child = installed[spi] else { return }
+        child.local = local
+        child.remote = remote
+        installed[spi] = child
+        lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
     }
 
     // MARK: MTU
 
-    /// A datagram was too large for the path to `peer`: ask the kernel what it learned.
-    func pathChanged(to peer: Endpoint) { followMTU() }
+    /// A datagram was too large for the path to `peer`: follow what the kernel learned.
+    func pathChanged(to peer: Endpoint) {
+        for child in installed.values where child.remote == peer { lowerMTU(to: innerMTU(for: child), isFirst: false) }
+    }
 
-    private func followMTU() {
-        guard fixedMTU == nil, !installed.isEmpty else { return }
-        let smallest = installed.values.map { child in
-            innerMTU(child.suite, child.remote.address.family, Self.pathMTU(to: child.remote.address))
-        }.min()
-        guard let smallest, smallest != tunnel.mtu else { return }
-        tunnel.setMTU(smallest)
+    private func innerMTU(for child: ChildSAInstallation) -> Int {
+        innerMTU(child.suite, child.remote.address.family, Self.pathMTU(to: child.remote.address))
+    }
+
+    /// The device has one MTU for all peers, the smallest; the first SA after a pause sets it afresh.
+    private func lowerMTU(to mtu: Int, isFirst: Bool) {
+        guard fixedMTU == nil, mtu < tunnel.mtu || (isFirst && mtu != tunnel.mtu) else { return }
+        tunnel.setMTU(mtu)
         mtuChanged(tunnel.mtu)
     }
 

@@ -9,24 +9,38 @@ internal import AditWire
 final class PolicyDirectory {
     private let table: SATable
     private var names: [UInt32: (connection: String, child: String)] = [:]
+    private var orders: [String: UInt32] = [:]
     private var next: UInt32 = 1
+    private let warn: @Sendable (String) -> Void
 
-    init(table: SATable) { self.table = table }
+    init(table: SATable, warn: @escaping @Sendable (String) -> Void) {
+        self.table = table
+        self.warn = warn
+    }
 
     /// Publishes the policies of `connections` and forgets the ones before; numbers are never used again.
     func publish(_ connections: [ConnectionConfiguration]) {
         names = [:]
-        var policies: [Policy] = []
+        orders = [:]
+        var policies: [ChildPolicy] = []
         for connection in connections {
             for child in connection.children {
+                let order = UInt32(clamping: policies.count)
                 policies.append(
-                    Policy(id: next, local: child.localSelectors, remote: child.remoteSelectors))
+                    ChildPolicy(
+                        id: PolicyID(rawValue: next), localSelectors: child.localSelectors,
+                        remoteSelectors: child.remoteSelectors, order: order,
+                        action: child.startAction == .none ? .drop : .acquire))
                 names[next] = (connection.name, child.name)
+                orders["\(connection.name)/\(child.name)"] = order
                 next &+= 1
             }
         }
-        table.setPolicies(policies)
+        do { try table.setPolicies(policies) } catch { warn("the policies cannot be published: \(error)") }
     }
+
+    /// A child's place in the configuration: between equally specific selectors the earlier one wins.
+    func order(connection: String, child: String) -> UInt32 { orders["\(connection)/\(child)"] ?? .max }
 
     /// Whose policy it is; nil when the configuration changed since.
     subscript(id: UInt32) -> (connection: String, child: String)? { names[id] }

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: Adit
+
+public import AditIKE
+
+/// Something that happened in a gateway.
+public enum GatewayEvent: Sendable {
+    /// From the IKE machine: one per state transition.
+    case ike(IKEReport)
+    /// An operational message for the log: a problem of the system, not of a peer.
+    case warning(String)
+}
