@@ -6,7 +6,7 @@ internal import AditCrypto
 internal import AditESP
 internal import AditForwarding
 public import AditIKE
-internal import AditLinux
+public import AditLinux
 internal import AditWire
 internal import Synchronization
 
@@ -19,19 +19,34 @@ public final class Gateway: Sendable {
     private let control: ControlLoop
     private let running: Mutex<GatewayParts?>
 
-    /// Opens the device and the sockets and starts the threads; nothing is left behind when it throws.
-    public init(_ configuration: GatewayConfiguration) throws(GatewayError) {
-        let broadcaster = broadcaster
+    /// Opens a TUN device and the sockets and starts the threads; nothing is left behind when it throws.
+    public convenience init(_ configuration: GatewayConfiguration) throws(GatewayError) {
         do {
-            let parts = try GatewayParts(configuration)
-            control = try ControlLoop()
-            try parts.start(
-                control, configuration, report: { broadcaster.send(.ike($0)) },
-                warn: { broadcaster.send(.warning($0)) })
-            running = Mutex(parts)
+            try self.init(configuration, GatewayParts(configuration))
         } catch {
             throw GatewayError(error)
         }
+    }
+
+    /// The same on an embedder's own packet devices, one packet thread each; no interface, address or route is touched.
+    ///
+    /// The devices belong to the gateway until ``stop()`` has returned.
+    public convenience init<Device: PacketDevice>(
+        _ configuration: GatewayConfiguration, devices: sending [Device]
+    ) throws(GatewayError) {
+        do {
+            try self.init(configuration, GatewayParts(configuration, devices: devices))
+        } catch {
+            throw GatewayError(error)
+        }
+    }
+
+    private init(_ configuration: GatewayConfiguration, _ parts: GatewayParts) throws(SystemError) {
+        let broadcaster = broadcaster
+        control = try ControlLoop()
+        running = Mutex(parts)
+        try parts.start(
+            control, configuration, report: { broadcaster.send(.ike($0)) }, warn: { broadcaster.send(.warning($0)) })
     }
 
     deinit { stop() }
@@ -48,12 +63,13 @@ public final class Gateway: Sendable {
     /// A snapshot; after ``stop()`` an empty one.
     public func status() -> GatewayStatus {
         let known = control.status()
+        let now = known?.now ?? MonotonicClock.now()
+        let connections = known?.connections ?? []
         return running.withLock { parts in
             GatewayStatus(
-                uptime: MonotonicClock.now() - startedAt, interface: parts?.device.name ?? "",
-                mtu: known?.mtu ?? 0, workers: parts?.workers ?? 0, now: known?.now ?? MonotonicClock.now(),
-                connections: known?.connections ?? [], traffic: parts?.traffic(of: known?.connections ?? []) ?? [:],
-                drops: parts?.drops() ?? [])
+                uptime: now - startedAt, interface: parts?.device?.name ?? "", mtu: known?.mtu ?? 0,
+                workers: parts?.workers ?? 0, now: now, connections: connections,
+                traffic: parts?.traffic(of: connections) ?? [:], drops: parts?.drops() ?? [])
         }
     }
 

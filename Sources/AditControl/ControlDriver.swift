@@ -11,7 +11,7 @@ internal import Glibc
 final class ControlDriver {
     private var endpoint: IKEEndpoint
     private let applier: EffectApplier
-    private let policies: PolicyDirectory
+    private let policies: ChildDirectory
     private let mailbox: Mailbox
     private let ikeSocket: IKESocket
     private let requests: ControlRequests
@@ -19,6 +19,8 @@ final class ControlDriver {
     private let poll: EventPoll
     private var effects: [IKEEffect] = []
     private var stopping = false
+    private var retiredSAs = 0
+    private var drainAt = Timestamp(nanoseconds: 0)
 
     init(_ parts: consuming ControlParts, requests: ControlRequests) throws(SystemError) {
         endpoint = parts.endpoint
@@ -26,7 +28,7 @@ final class ControlDriver {
         mailbox = parts.mailbox
         ikeSocket = parts.ikeSocket
         self.requests = requests
-        policies = PolicyDirectory(table: parts.table, warn: parts.warn)
+        policies = ChildDirectory(table: parts.table, warn: parts.warn)
         applier = try EffectApplier(parts, policies: policies)
         policies.publish(parts.connections)
         try applier.start(connections: parts.connections)
@@ -45,7 +47,7 @@ final class ControlDriver {
             receiveIKE()
             drainMailbox()
             if let deadline = endpoint.nextDeadline, deadline <= MonotonicClock.now() { handle(.deadline) }
-            table.reclaim()
+            drainDataPlane()
         }
         applier.finish()
     }
@@ -56,9 +58,31 @@ final class ControlDriver {
     // MARK: What arrives
 
     private func wakeAt() -> Timestamp? {
-        guard table.hasRetired else { return endpoint.nextDeadline }
-        let soon = MonotonicClock.now() + Self.reclaimInterval
-        return endpoint.nextDeadline.map { min($0, soon) } ?? soon
+        let now = MonotonicClock.now()
+        var wake = endpoint.nextDeadline
+        if retiredSAs > 0 { wake = min(wake ?? now + Self.reclaimInterval, now + Self.reclaimInterval) }
+        if applier.hasChildren { wake = min(wake ?? drainAt, drainAt) }
+        return wake
+    }
+
+    /// The data plane's own hints, once a second, and what it no longer needs.
+    private func drainDataPlane() {
+        let now = MonotonicClock.now()
+        if now >= drainAt {
+            drainAt = now + Self.drainInterval
+            var hints: [SAHint] = []
+            table.drainHints { hints.append($0) }
+            for hint in hints { take(hint) }
+        }
+        retiredSAs = table.reclaim()
+    }
+
+    private func take(_ hint: SAHint) {
+        switch hint {
+        case .lifetimeReached(let spi): handle(.lifetimeReached(inboundSPI: spi))
+        case .inboundActivity(let spi): handle(.inboundActivity(inboundSPI: spi))
+        case .peerMoved(let spi, let peer): handle(.peerMoved(inboundSPI: spi, to: peer))
+        }
     }
 
     private func answer(_ request: ControlRequest) {
@@ -121,4 +145,6 @@ final class ControlDriver {
     static let datagramsPerTurn = 256
     /// How often retired SAs are looked at while there are some.
     static let reclaimInterval: Duration = .milliseconds(100)
+    /// How often the data plane is asked what it noticed.
+    static let drainInterval: Duration = .seconds(1)
 }

@@ -21,8 +21,8 @@ package struct ControlParts {
     package var ikeSocket: IKESocket
     /// IKE on port 4500: the workers receive, this thread sends.
     package var natSocket: IKESocket
-    /// The TUN device's index, and the addresses it gets.
-    package var link: UInt32
+    /// The TUN device's index, nil when there is none to configure, and the addresses it gets.
+    package var link: UInt32?
     package var addresses: [IPPrefix]
     /// A fixed MTU, or nil to follow the suites and the path.
     package var fixedMTU: Int?
@@ -32,6 +32,8 @@ package struct ControlParts {
     package var innerMTU: @Sendable (CipherSuite, IPAddress.Family, Int) -> Int
     /// Called with every change of the tunnel's MTU.
     package var mtuChanged: @Sendable (Int) -> Void
+    /// Called after a Child SA was installed or activated: packets may be waiting for it.
+    package var childInstalled: @Sendable () -> Void
     /// Called with every report of the IKE machine.
     package var report: @Sendable (IKEReport) -> Void
     /// Called with problems of the system.
@@ -40,10 +42,10 @@ package struct ControlParts {
     /// All of it.
     package init(
         endpoint: IKEEndpoint, connections: [ConnectionConfiguration], table: SATable, mailbox: Mailbox,
-        ikeSocket: IKESocket, natSocket: IKESocket, link: UInt32, addresses: [IPPrefix], fixedMTU: Int?,
+        ikeSocket: IKESocket, natSocket: IKESocket, link: UInt32?, addresses: [IPPrefix], fixedMTU: Int?,
         installRoutes: Bool, innerMTU: @escaping @Sendable (CipherSuite, IPAddress.Family, Int) -> Int,
-        mtuChanged: @escaping @Sendable (Int) -> Void, report: @escaping @Sendable (IKEReport) -> Void,
-        warn: @escaping @Sendable (String) -> Void
+        mtuChanged: @escaping @Sendable (Int) -> Void, childInstalled: @escaping @Sendable () -> Void,
+        report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void
     ) {
         self.endpoint = endpoint
         self.connections = connections
@@ -57,6 +59,7 @@ package struct ControlParts {
         self.installRoutes = installRoutes
         self.innerMTU = innerMTU
         self.mtuChanged = mtuChanged
+        self.childInstalled = childInstalled
         self.report = report
         self.warn = warn
     }

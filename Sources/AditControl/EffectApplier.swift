@@ -10,7 +10,7 @@ internal import AditWire
 /// Performs the IKE machine's effects, in their order. Lives on the control thread.
 final class EffectApplier {
     private let table: SATable
-    private let policies: PolicyDirectory
+    private let policies: ChildDirectory
     private let ikeSocket: IKESocket
     private let natSocket: IKESocket
     private let tunnel: TunnelInterface
@@ -18,6 +18,7 @@ final class EffectApplier {
     private let fixedMTU: Int?
     private let innerMTU: @Sendable (CipherSuite, IPAddress.Family, Int) -> Int
     private let mtuChanged: @Sendable (Int) -> Void
+    private let childInstalled: @Sendable () -> Void
     private let report: @Sendable (IKEReport) -> Void
     private let warn: @Sendable (String) -> Void
     /// Every installed pair by our SPI: what its routes and the MTU follow from.
@@ -27,7 +28,7 @@ final class EffectApplier {
     /// The last failure of a peer that fits no connection.
     private(set) var lastUnmatchedFailure: FailureReport?
 
-    init(_ parts: borrowing ControlParts, policies: PolicyDirectory) throws(SystemError) {
+    init(_ parts: borrowing ControlParts, policies: ChildDirectory) throws(SystemError) {
         table = parts.table
         self.policies = policies
         ikeSocket = parts.ikeSocket
@@ -36,6 +37,7 @@ final class EffectApplier {
         fixedMTU = parts.fixedMTU
         innerMTU = parts.innerMTU
         mtuChanged = parts.mtuChanged
+        childInstalled = parts.childInstalled
         report = parts.report
         warn = parts.warn
         tunnel = try TunnelInterface(
@@ -45,6 +47,9 @@ final class EffectApplier {
 
     /// The TUN device's MTU.
     var mtu: Int { tunnel.mtu }
+
+    /// Whether any Child SA is installed.
+    var hasChildren: Bool { !installed.isEmpty }
 
     /// Brings the interface up, with the routes of the children that packets may start.
     func start(connections: [ConnectionConfiguration]) throws(SystemError) {
@@ -83,7 +88,9 @@ final class EffectApplier {
         switch effect {
         case .send(let bytes, let local, let remote): send(bytes, local: local, remote: remote)
         case .installChild(let installation): install(installation)
-        case .activateOutbound(let spi): table.activateOutbound(inboundSPI: spi)
+        case .activateOutbound(let spi):
+            table.activateOutbound(inboundSPI: spi)
+            childInstalled()
         case .removeChild(let spi): remove(spi)
         case .moveChild(let spi, let local, let remote): move(spi, local: local, remote: remote)
         case .sendKeepalive(let local, let remote):
@@ -117,6 +124,7 @@ final class EffectApplier {
         installed[child.inboundSPI] = child
         tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors, avoiding: [child.remote.address])
         lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
+        childInstalled()
     }
 
     private func remove(_ spi: SPI) {

@@ -7,10 +7,11 @@ internal import Glibc
 
 /// The TUN device as the host sees it: its addresses, its MTU and the routes through it. Used by the control thread.
 ///
-/// Everything it adds carries our origin number and goes away with ``removeAll()``, or with the interface.
+/// Everything it adds carries our origin number and goes away with ``removeAll()``, or with the interface. Without a
+/// device (`link` nil: an embedder's own packets) it only remembers the MTU.
 final class TunnelInterface {
     private let netlink: Netlink
-    private let link: UInt32
+    private let link: UInt32?
     private let installRoutes: Bool
     private let warn: @Sendable (String) -> Void
     /// The installed routes by destination, and how many users (children) each has.
@@ -18,7 +19,7 @@ final class TunnelInterface {
     private(set) var mtu: Int
 
     init(
-        link: UInt32, mtu: Int, installRoutes: Bool, warn: @escaping @Sendable (String) -> Void
+        link: UInt32?, mtu: Int, installRoutes: Bool, warn: @escaping @Sendable (String) -> Void
     ) throws(SystemError) {
         netlink = try Netlink()
         self.link = link
@@ -29,6 +30,7 @@ final class TunnelInterface {
 
     /// Removes what a killed gateway left, sets addresses and MTU, and brings the interface up.
     func bringUp(addresses: [IPPrefix]) throws(SystemError) {
+        guard let link else { return }
         for route in try netlink.routes() where route.link == link { try netlink.removeRoute(route) }
         try netlink.setMTU(mtu, link: link)
         try netlink.setTransmitQueueLength(Self.transmitQueueLength, link: link)
@@ -39,6 +41,10 @@ final class TunnelInterface {
     /// Changes the MTU; a kernel that refuses is reported, not fatal.
     func setMTU(_ mtu: Int) {
         guard mtu != self.mtu else { return }
+        guard let link else {
+            self.mtu = mtu
+            return
+        }
         do {
             try netlink.setMTU(mtu, link: link)
             self.mtu = mtu
@@ -47,7 +53,7 @@ final class TunnelInterface {
 
     /// Routes `remote` through the tunnel for one more user; addresses of `local` on this host become the source hint.
     func addRoutes(to remote: [TrafficSelector], from local: [TrafficSelector], avoiding peers: [IPAddress]) {
-        guard installRoutes else { return }
+        guard installRoutes, let link else { return }
         for destination in destinations(remote) {
             if let present = installed[destination] {
                 installed[destination] = (present.route, present.users + 1)

@@ -6,7 +6,7 @@ internal import AditIKE
 internal import AditWire
 
 /// Numbers the configured children, so that a packet without an SA can name the one it needs.
-final class PolicyDirectory {
+final class ChildDirectory {
     private let table: SATable
     private var names: [UInt32: (connection: String, child: String)] = [:]
     private var orders: [String: UInt32] = [:]

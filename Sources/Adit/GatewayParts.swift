@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: Adit
+
+internal import AditControl
+internal import AditCrypto
+internal import AditESP
+internal import AditForwarding
+internal import AditIKE
+internal import AditLinux
+internal import AditWire
+
+/// The opened device and sockets and the running packet threads of one gateway.
+final class GatewayParts: Sendable {
+    /// The TUN device, unless the packets come from an embedder's own devices.
+    let device: TUNDevice?
+    let workers: Int
+    private let table: SATable
+    private let mailbox: Mailbox
+    private let natSockets: UDPSocketGroup
+    private let ikeSocket: IKESocket
+    private let forwarder: any PacketForwarding
+
+    /// Opens a TUN device and the sockets and starts the packet threads.
+    init(_ configuration: GatewayConfiguration) throws(SystemError) {
+        let workers = configuration.workers ?? Self.workersByDefault
+        let device = try TUNDevice(TUNDevice.Options(name: configuration.interface, queues: workers))
+        self.device = device
+        self.workers = workers
+        (table, mailbox) = (SATable(workers: workers), try Mailbox(producers: workers))
+        ikeSocket = try Self.ikeSocket(configuration)
+        natSockets = try Self.natSockets(configuration, workers: workers)
+        forwarder = try Forwarder(
+            devices: device.queues, transports: natSockets.transports, table: table, mailbox: mailbox,
+            mtu: configuration.mtu ?? PathMTU.smallest)
+    }
+
+    /// Opens the sockets and starts the packet threads on an embedder's devices, one thread each.
+    init<Device: PacketDevice>(_ configuration: GatewayConfiguration, devices: sending [Device]) throws(SystemError) {
+        device = nil
+        workers = devices.count
+        (table, mailbox) = (SATable(workers: workers), try Mailbox(producers: workers))
+        ikeSocket = try Self.ikeSocket(configuration)
+        natSockets = try Self.natSockets(configuration, workers: workers)
+        forwarder = try Forwarder(
+            devices: devices, transports: natSockets.transports, table: table, mailbox: mailbox,
+            mtu: configuration.mtu ?? PathMTU.smallest)
+    }
+
+    /// Starts the control thread on these parts.
+    func start(
+        _ control: ControlLoop, _ configuration: GatewayConfiguration,
+        report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void
+    ) throws(SystemError) {
+        let forwarder = forwarder
+        let parts = ControlParts(
+            endpoint: IKEEndpoint(
+                connections: configuration.connections, entropy: .system, limits: Self.limits(configuration)),
+            connections: configuration.connections, table: table, mailbox: mailbox, ikeSocket: ikeSocket,
+            natSocket: natSockets.sender, link: device?.index, addresses: configuration.addresses,
+            fixedMTU: configuration.mtu, installRoutes: configuration.installRoutes,
+            innerMTU: { suite, family, path in
+                PathMTU.tunnelMTU(
+                    path: path, outerFamily: family, ivLength: suite.ivLength, icvLength: suite.icvLength,
+                    blockLength: suite.blockLength)
+            },
+            mtuChanged: { forwarder.mtu = $0 }, childInstalled: { forwarder.wake() }, report: report, warn: warn)
+        do throws(SystemError) {
+            try control.start(parts)
+        } catch {
+            forwarder.stop()
+            throw error
+        }
+    }
+
+    /// Ends the packet threads.
+    func stop() { forwarder.stop() }
+
+    /// Packet counters of every installed Child SA.
+    func traffic(of connections: [ConnectionStatus]) -> [SPI: GatewayStatus.SATraffic] {
+        var traffic: [SPI: GatewayStatus.SATraffic] = [:]
+        for child in connections.flatMap(\.children) {
+            guard let counters = table.counters(inboundSPI: child.inboundSPI) else { continue }
+            traffic[child.inboundSPI] = GatewayStatus.SATraffic(counters)
+        }
+        return traffic
+    }
+
+    /// Lost packets by reason, every reason present, in the order of their numbers.
+    func drops() -> [(reason: String, count: UInt64)] {
+        let counted = forwarder.counters.drops
+        return DropReason.allCases.map { (reason: $0.description, count: counted[$0] ?? 0) }
+    }
+
+    private static func limits(_ configuration: GatewayConfiguration) -> IKELimits {
+        var limits = IKELimits()
+        limits.ikePort = configuration.ikePort
+        limits.natPort = configuration.natPort
+        return limits
+    }
+
+    private static func ikeSocket(_ configuration: GatewayConfiguration) throws(SystemError) -> IKESocket {
+        var options = UDPOptions(port: configuration.ikePort)
+        options.addresses = configuration.listen
+        return try IKESocket(options)
+    }
+
+    private static func natSockets(
+        _ configuration: GatewayConfiguration, workers: Int
+    ) throws(SystemError) -> UDPSocketGroup {
+        var options = UDPOptions(port: configuration.natPort)
+        options.addresses = configuration.listen
+        options.workers = workers
+        return try UDPSocketGroup(options)
+    }
+
+    /// One thread that does both directions is as fast as two on two processors and answers sooner (measured); beyond
+    /// that every second processor gets a worker, the others are left to who uses the tunnel.
+    private static var workersByDefault: Int { min(max(PinnedThread.processorCount / 2, 1), workerLimit) }
+
+    /// Packet threads at the most when none are configured.
+    private static let workerLimit = 16
+}
+
+/// A ``Forwarder`` of whichever device: what the gateway needs of it, never on the packet path.
+protocol PacketForwarding: AnyObject, Sendable {
+    var mtu: Int { get set }
+    var counters: ForwardingCounters { get }
+    func wake()
+    func stop()
+}
+
+extension Forwarder: PacketForwarding {}
+
+extension GatewayStatus.SATraffic {
+    init(_ counters: SACounters) {
+        self.init()
+        packetsIn = counters.packetsIn
+        bytesIn = counters.bytesIn
+        packetsOut = counters.packetsOut
+        bytesOut = counters.bytesOut
+    }
+}
