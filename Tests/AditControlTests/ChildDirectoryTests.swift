@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditControlTests
+
+import AditCrypto
+import AditESP
+import AditIKE
+import AditWire
+import Testing
+
+@testable import AditControl
+
+@Suite struct ChildDirectoryTests {
+    private func connection(_ name: String, _ children: [(String, ChildConfiguration.StartAction)])
+        -> ConnectionConfiguration
+    {
+        let selectors = [TrafficSelector("10.0.0.0/8"), TrafficSelector("fd00::/8")].compactMap { $0 }
+        return ConnectionConfiguration(
+            name: name, authentication: .preSharedKey(SecretBytes([1, 2, 3])),
+            children: children.map { child, action in
+                var configuration = ChildConfiguration(
+                    name: child, localSelectors: selectors, remoteSelectors: selectors)
+                configuration.startAction = action
+                return configuration
+            })
+    }
+
+    @Test func childrenAreNumberedInTheOrderOfTheFile() {
+        let directory = ChildDirectory(table: SATable(workers: 1)) { Issue.record("\($0)") }
+        directory.publish([
+            connection("paris", [("net", .trap), ("voice", .start)]), connection("rome", [("net", .none)]),
+        ])
+        #expect(directory[1].map { "\($0.connection)/\($0.child)" } == "paris/net")
+        #expect(directory[2].map { "\($0.connection)/\($0.child)" } == "paris/voice")
+        #expect(directory[3].map { "\($0.connection)/\($0.child)" } == "rome/net")
+        #expect(directory[4] == nil)
+        #expect(directory.order(connection: "paris", child: "voice") == 1)
+        #expect(directory.order(connection: "nobody", child: "net") == .max)
+    }
+
+    @Test func numbersAreNeverUsedAgain() {
+        let directory = ChildDirectory(table: SATable(workers: 1)) { Issue.record("\($0)") }
+        directory.publish([connection("paris", [("net", .trap)])])
+        directory.publish([connection("rome", [("net", .trap)])])
+        #expect(directory[1] == nil, "a hint about the old configuration names nothing any more")
+        #expect(directory[2].map(\.connection) == "rome")
+    }
+}
