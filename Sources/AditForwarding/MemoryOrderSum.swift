@@ -53,10 +53,10 @@ struct MemoryOrderSum {
 }
 
 private typealias Lanes = SIMD2<UInt64>
-private let lowHalves = Lanes(repeating: 0xffff_ffff)
 
 /// 64 bytes a step in two accumulators, each 64-bit lane split into halves so that no carry is lost.
 @inline(never) private func sum(_ bytes: UnsafeMutableRawPointer, _ count: Int) -> UInt64 {
+    let lowHalves = Lanes(repeating: 0xffff_ffff)
     var low = Lanes.zero
     var high = Lanes.zero
     var offset = 0
@@ -75,6 +75,7 @@ private let lowHalves = Lanes(repeating: 0xffff_ffff)
 @inline(never) private func sumCopying(
     _ source: UnsafeMutableRawPointer, _ destination: UnsafeMutableRawPointer, _ count: Int
 ) -> UInt64 {
+    let lowHalves = Lanes(repeating: 0xffff_ffff)
     var low = Lanes.zero
     var high = Lanes.zero
     var offset = 0

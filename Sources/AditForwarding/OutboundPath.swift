@@ -41,7 +41,7 @@ internal import AditWire
         }
     }
 
-    var outgoing = OutgoingBatch()
+    var outgoing: OutgoingBatch
     var replies = TooBigReply()
     private var held = HoldQueue()
     private var acquires = HintLimiter()
@@ -62,6 +62,7 @@ internal import AditWire
         self.reader = reader
         self.counters = counters
         self.control = control
+        outgoing = OutgoingBatch(reader: reader, counters: counters)
         // SAFETY: this value's alone and freed in deinit; only slices of at most packetLimit bytes are made of it.
         unsafe scratch = .allocate(byteCount: PacketBatch.packetLimit, alignment: 64)
     }
@@ -119,7 +120,7 @@ internal import AditWire
     }
 
     /// Numbers and seals what was placed.
-    mutating func seal() { outgoing.seal(reader, counters) }
+    mutating func seal() { outgoing.seal() }
 
     /// The walk of one packet or super-packet, one guard for each step.
     @inline(__always) private mutating func walk(_ packet: PacketBytes, offload: PacketOffload) -> Outcome {

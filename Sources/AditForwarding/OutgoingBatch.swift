@@ -9,8 +9,9 @@ internal import AditWire
 ///
 /// 1. ``place(_:)`` finds room for an inner packet in the run of its SA, sealed size and traffic class, whatever flow it
 ///    belongs to. Inner packets lie where they will be sealed; equal-size ESP packets are contiguous.
-/// 2. ``seal(_:_:)`` moves lone short packets to the end of the run before them, reserves sequence numbers run by run and
-///    seals in the order of sending. So the packets of one SA leave in sequence order, whatever the sizes.
+/// 2. ``seal()`` moves lone short packets to the end of the run before them, reserves sequence numbers run by run and
+///    seals in the order of sending. So the packets of one SA leave in sequence order, whatever the sizes. While there is
+///    one run only its packets are sealed a few at a time, as they are still in the nearest cache.
 /// 3. ``runs`` go to the transport; ``clear()`` begins the next turn.
 ///
 /// Runs are sent in the order in which they were begun. A flow's packet never goes to a run before that of the flow's last
@@ -38,13 +39,22 @@ internal import AditWire
         var kind: Kind
         var count: Int
         var innerBytes: Int
+        /// How many of the packets are sealed.
+        var sealed = 0
         /// The ESP length of a last packet that is shorter; 0 when there is none.
-        var tail: Int
+        var tail = 0
+        /// Why no more of its packets can be sealed.
+        var failure: DropReason?
     }
+
+    /// How many packets are sealed together while they are placed.
+    private static let sealStep = 4
 
     private static let bufferSize = (ESPSeal.headRoom + 65_535 + 2 * ESPSeal.tailRoom + 4095) & ~4095
     private static let flowMask: UInt64 = 255
 
+    private let reader: SAReader
+    private let counters: WorkerCounters
     private let memory: UnsafeMutableRawPointer
     private let runs: UnsafeMutablePointer<Run>
     private let lengths: UnsafeMutablePointer<UInt16>
@@ -55,7 +65,9 @@ internal import AditWire
     /// A run has no room for another packet: sending now costs nothing.
     private(set) var isFull = false
 
-    init() {
+    init(reader: SAReader, counters: WorkerCounters) {
+        self.reader = reader
+        self.counters = counters
         // SAFETY: the five blocks are this value's alone and freed in deinit; all indices are below the limits.
         unsafe memory = .allocate(byteCount: Self.runLimit * Self.bufferSize, alignment: 64)
         unsafe runs = .allocate(capacity: Self.runLimit)
@@ -78,6 +90,7 @@ internal import AditWire
 
     /// Where an inner packet of `length` bytes is to be written; nil when all must be sealed and sent first.
     @inline(__always) mutating func place(_ kind: Kind, length: Int, flow: UInt64) -> PacketBytes? {
+        if runCount == 1, unsafe runs[0].count &- runs[0].sealed >= Self.sealStep { seal(0) }
         var index = unsafe Int(lastRun[Int(flow & Self.flowMask)])
         while index < runCount {
             if unsafe takes(runs[index], kind) { break }
@@ -85,7 +98,7 @@ internal import AditWire
         }
         if index == runCount {
             guard runCount < Self.runLimit else { return nil }
-            unsafe (runs + index).initialize(to: Run(kind: kind, count: 0, innerBytes: 0, tail: 0))
+            unsafe (runs + index).initialize(to: Run(kind: kind, count: 0, innerBytes: 0))
             runCount &+= 1
         }
         let position = unsafe runs[index].count
@@ -99,10 +112,11 @@ internal import AditWire
     }
 
     /// Gives every packet its sequence number and seals it; lost ones are counted.
-    mutating func seal(_ reader: SAReader, _ counters: WorkerCounters) {
+    mutating func seal() {
         mergeShortRuns()
         for index in 0..<runCount where unsafe runs[index].count > 0 {
-            seal(index, reader, counters)
+            seal(index)
+            finish(index)
         }
     }
 
@@ -156,36 +170,51 @@ internal import AditWire
         }
     }
 
-    private mutating func seal(_ index: Int, _ reader: SAReader, _ counters: WorkerCounters) {
+    /// Seals what was placed in a run since the last time.
+    private mutating func seal(_ index: Int) {
         let run = unsafe runs[index]
-        let kind = run.kind
-        let sa = unsafe kind.sa
+        guard run.failure == nil else { return }
+        let sa = unsafe run.kind.sa
+        let wanted = run.count &- run.sealed
+        var innerBytes = 0
+        for position in run.sealed..<run.count { innerBytes &+= innerLength(index, position) }
         // RFC 4303 §3.3.3: numbers are reserved before use; a spent SA sends nothing more.
-        let block = unsafe sa.pointee.reserve(run.count, bytes: run.innerBytes, reader: reader)
-        var count = min(block.count, run.count)
-        if count < run.count { counters.drops.count(.sequenceExhausted, packets: UInt64(run.count &- count)) }
-        for position in 0..<count {
-            let length = unsafe Int(lengths[index &* Self.segmentLimit &+ position])
-            let inner = unsafe packet(index, position, kind) + kind.headerLength
+        let block = unsafe sa.pointee.reserve(wanted, bytes: innerBytes, reader: reader)
+        if block.count < wanted { unsafe runs[index].failure = .sequenceExhausted }
+        for step in 0..<min(block.count, wanted) {
+            let position = run.sealed &+ step
+            let inner = unsafe packet(index, position, run.kind) + run.kind.headerLength
             // SAFETY: the packet lies in this run's buffer with its head-room before and the rest of its place behind.
             let size = unsafe ESPSeal.seal(
-                inner, length: length, sequence: block.first &+ UInt64(position), sa: sa, reader: reader)
+                inner, length: innerLength(index, position), sequence: block.first &+ UInt64(step), sa: sa,
+                reader: reader)
             guard size > 0 else {
-                counters.drops.count(.sealFailed, packets: UInt64(count &- position))
-                count = position
-                break
+                unsafe runs[index].failure = .sealFailed
+                return
             }
+            unsafe runs[index].sealed = position &+ 1
         }
-        guard count > 0 else { return }
-        counters.packetsOut.add(count)
+    }
+
+    /// Hands a run over to be sent, without what could not be sealed.
+    private mutating func finish(_ index: Int) {
+        let run = unsafe runs[index]
+        if let reason = run.failure { counters.drops.count(reason, packets: UInt64(run.count &- run.sealed)) }
+        guard run.sealed > 0 else { return }
+        counters.packetsOut.add(run.sealed)
         counters.bytesOut.add(run.innerBytes)
-        let whole = count == run.count && run.tail > 0
-        let path = unsafe sa.pointee.path
+        let hasTail = run.sealed == run.count && run.tail > 0
+        let size = run.kind.size
+        let path = unsafe run.kind.sa.pointee.path
         unsafe (sealed + sealedCount).initialize(
             to: OutgoingRun(
-                start: UnsafeRawPointer(packet(index, 0, kind)),
-                length: whole ? (count &- 1) &* kind.size &+ run.tail : count &* kind.size, segmentSize: kind.size,
-                remote: path.remote, local: path.local.address, trafficClass: kind.trafficClass))
+                start: UnsafeRawPointer(packet(index, 0, run.kind)),
+                length: hasTail ? (run.sealed &- 1) &* size &+ run.tail : run.sealed &* size, segmentSize: size,
+                remote: path.remote, local: path.local.address, trafficClass: run.kind.trafficClass))
         sealedCount &+= 1
+    }
+
+    @inline(__always) private func innerLength(_ run: Int, _ position: Int) -> Int {
+        unsafe Int(lengths[run &* Self.segmentLimit &+ position])
     }
 }
