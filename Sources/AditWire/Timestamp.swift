@@ -28,6 +28,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
 
     /// The time from `earlier` to `later`; zero when `later` is not later.
     public static func - (later: Timestamp, earlier: Timestamp) -> Duration {
-        .nanoseconds(Int64(clamping: later.nanoseconds > earlier.nanoseconds ? later.nanoseconds - earlier.nanoseconds : 0))
+        .nanoseconds(
+            Int64(clamping: later.nanoseconds > earlier.nanoseconds ? later.nanoseconds - earlier.nanoseconds : 0))
     }
 }

@@ -62,7 +62,8 @@ extension TrafficSelector: LosslessStringConvertible {
         guard parts.count == 2 else { return (number, (0, .max)) }
         if parts[1] == "opaque" { return (number, (.max, 0)) }
         let bounds = parts[1].split(separator: "-", omittingEmptySubsequences: false)
-        guard bounds.count <= 2, let first = UInt16(bounds[0]), let last = UInt16(bounds[bounds.count - 1]), first <= last
+        guard bounds.count <= 2, let first = UInt16(bounds[0]), let last = UInt16(bounds[bounds.count - 1]),
+            first <= last
         else { return nil }
         return (number, (first, last))
     }

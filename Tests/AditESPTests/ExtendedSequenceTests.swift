@@ -11,7 +11,9 @@ import Testing
     @Test(arguments: [UInt64(64), 4096, 65_536], [UInt64(11), 12])
     func infersWhatIsNearTheWindow(window: UInt64, seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        let edges: [UInt64] = [1, 64, 4096, 65_536, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 63, (1 << 32) + 65_536]
+        let edges: [UInt64] = [
+            1, 64, 4096, 65_536, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 63, (1 << 32) + 65_536,
+        ]
         for _ in 0..<20_000 {
             let edge = edges.randomElement(using: &generator) ?? 1
             let subspace = UInt64.random(in: 0...3, using: &generator) << 32

@@ -123,12 +123,15 @@ import Testing
         #expect(later.0.fragment == .later && !later.1.portsVisible && later.1.sourcePort == 0)
         let whole = try #require(Self.parse(Self.v4(payload: Self.ports, fragment: 0x4000)))
         #expect(whole.0.fragment == .whole && whole.0.dontFragment)
-        let first6 = try #require(Self.parse(Self.v6(extensions: [(44, [0, 0, 0, 1, 0, 0, 0, 9])], payload: Self.ports)))
+        let first6 = try #require(
+            Self.parse(Self.v6(extensions: [(44, [0, 0, 0, 1, 0, 0, 0, 9])], payload: Self.ports)))
         #expect(first6.0.fragment == .first && first6.1.destinationPort == 2000)
-        let later6 = try #require(Self.parse(Self.v6(extensions: [(44, [0, 0, 0, 8, 0, 0, 0, 9])], payload: Self.ports)))
+        let later6 = try #require(
+            Self.parse(Self.v6(extensions: [(44, [0, 0, 0, 8, 0, 0, 0, 9])], payload: Self.ports)))
         #expect(later6.0.fragment == .later && !later6.1.portsVisible && later6.0.ipProtocol == 17)
         // RFC 6946: an atomic fragment is a whole packet.
-        let atomic = try #require(Self.parse(Self.v6(extensions: [(44, [0, 0, 0, 0, 0, 0, 0, 9])], payload: Self.ports)))
+        let atomic = try #require(
+            Self.parse(Self.v6(extensions: [(44, [0, 0, 0, 0, 0, 0, 0, 9])], payload: Self.ports)))
         #expect(atomic.0.fragment == .whole && atomic.1.portsVisible)
     }
 
@@ -168,8 +171,10 @@ import Testing
     }
 
     @Test func keysCompareAndMix() {
-        let key = FlowKey(source: Self.source4, destination: Self.destination4, ipProtocol: 6, sourcePort: 1, destinationPort: 2)
-        let other = FlowKey(source: Self.source4, destination: Self.destination4, ipProtocol: 6, sourcePort: 2, destinationPort: 1)
+        let key = FlowKey(
+            source: Self.source4, destination: Self.destination4, ipProtocol: 6, sourcePort: 1, destinationPort: 2)
+        let other = FlowKey(
+            source: Self.source4, destination: Self.destination4, ipProtocol: 6, sourcePort: 2, destinationPort: 1)
         #expect(key == key && key != other && key.mixed != other.mixed)
         #expect(MemoryLayout<FlowKey>.size == 40)
     }
