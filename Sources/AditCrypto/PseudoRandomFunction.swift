@@ -21,6 +21,14 @@ public enum PseudoRandomFunction: Hashable, Sendable, CaseIterable {
         }
     }
 
+    /// prf(key, secret), where what is hashed is secret too (g^ir in RFC 7296 §2.14 and §2.18).
+    public func callAsFunction(key: SecretBytes, _ secret: SecretBytes) -> SecretBytes {
+        unsafe compute(key: key, count: outputLength) { context, target in
+            guard unsafe secret.withUnsafeBytes({ unsafe Self.update(context, $0) }) else { return false }
+            return unsafe Self.finish(context, target)
+        }
+    }
+
     /// prf+ (RFC 7296 §2.13): `count` bytes from `key` and `seed`; at most 255 × ``outputLength``.
     public func expand(key: SecretBytes, seed: [UInt8], count: Int) -> SecretBytes {
         unsafe seed.withUnsafeBytes { unsafe expand(key: key, seed: $0, count: count) }

@@ -63,7 +63,7 @@ public enum KeySchedule {
         prf: PseudoRandomFunction, sharedSecret: SecretBytes, inputs: KeyInputs
     ) -> SecretBytes {
         // RFC 7296 §2.14: SKEYSEED = prf(Ni | Nr, g^ir).
-        prf(key: SecretBytes(inputs.initiatorNonce + inputs.responderNonce), secret: sharedSecret)
+        prf(key: SecretBytes(inputs.initiatorNonce + inputs.responderNonce), sharedSecret)
     }
 
     /// SKEYSEED of an IKE SA that replaces another; `prf` and `skD` are the old SA's, nonces and secret the new ones.
@@ -71,7 +71,7 @@ public enum KeySchedule {
         rekeyingWith prf: PseudoRandomFunction, skD: SecretBytes, sharedSecret: SecretBytes, inputs: KeyInputs
     ) -> SecretBytes {
         // RFC 7296 §2.18: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr).
-        prf(key: skD, secret: sharedSecret + SecretBytes(inputs.initiatorNonce + inputs.responderNonce))
+        prf(key: skD, sharedSecret + SecretBytes(inputs.initiatorNonce + inputs.responderNonce))
     }
 
     /// The secrets of an IKE SA with `suite`, by its own `prf`.
@@ -83,7 +83,8 @@ public enum KeySchedule {
         let lengths = [
             prf.outputLength, integrity, integrity, encryption, encryption, prf.outputLength, prf.outputLength,
         ]
-        // RFC 7296 §2.14: {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr).
+        // RFC 7296 §2.14: {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr}
+        // = prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr).
         let seed =
             inputs.initiatorNonce + inputs.responderNonce + inputs.initiatorSPI.bytes + inputs.responderSPI.bytes
         var stream = KeyStream(prf.expand(key: skeyseed, seed: seed, count: lengths.reduce(0, +)))
@@ -93,7 +94,9 @@ public enum KeySchedule {
             skPr: stream.take(lengths[6]))
     }
 
-    /// The keys of a pair of Child SAs; `sharedSecret` is g^ir of the CREATE_CHILD_SA's own key exchange, if it had one.
+    /// The keys of a pair of Child SAs.
+    ///
+    /// `sharedSecret` is g^ir of the CREATE_CHILD_SA's own key exchange, nil when it had none.
     public static func childSAKeys(
         prf: PseudoRandomFunction, suite: CipherSuite, skD: SecretBytes, sharedSecret: SecretBytes?,
         initiatorNonce: [UInt8], responderNonce: [UInt8]
@@ -122,15 +125,5 @@ private struct KeyStream {
     mutating func take(_ count: Int) -> SecretBytes {
         defer { position += count }
         return material.slice(position..<position + count)
-    }
-}
-
-extension PseudoRandomFunction {
-    /// prf(key, secret).
-    fileprivate func callAsFunction(key: SecretBytes, secret: SecretBytes) -> SecretBytes {
-        // SAFETY: the pointer is used for one copy, inside the call that lends it.
-        var copy = unsafe secret.withUnsafeBytes { unsafe Array($0) }
-        defer { for index in copy.indices { copy[index] = 0 } }
-        return self(key: key, copy)
     }
 }

@@ -7,7 +7,8 @@ public import AditCrypto
 public enum PeerAuthentication {
     /// What a peer signs or MACs: its first message as sent, the other side's nonce, and its identity under SK_p.
     ///
-    /// For the initiator's AUTH: its IKE_SA_INIT request, Nr, SK_pi, IDi; for the responder's: its response, Ni, SK_pr, IDr.
+    /// For the initiator's AUTH these are its IKE_SA_INIT request, Nr, SK_pi and IDi; for the responder's its response,
+    /// Ni, SK_pr and IDr.
     public static func signedOctets(
         prf: PseudoRandomFunction, message: [UInt8], otherNonce: [UInt8], skP: SecretBytes,
         identity: IdentificationPayload

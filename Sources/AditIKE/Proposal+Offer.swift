@@ -37,7 +37,7 @@ extension Proposal {
         Proposal(securityProtocol, transforms.filter { $0.kind != .keyExchange })
     }
 
-    /// The proposal with `group` first among its key exchanges, if it is one of them: to offer first what a KE payload has.
+    /// The proposal with `group`, which a KE payload will have, first among its key exchanges, if it is one of them.
     public func preferring(_ group: KeyExchangeGroup) -> Proposal {
         let wanted = Transform(.keyExchange, group.transformID)
         guard let index = transforms.firstIndex(of: wanted),
@@ -51,8 +51,8 @@ extension Proposal {
 
     /// The proposal with the sequence numbers that every ESP proposal must name (RFC 7296 §3.3.3).
     ///
-    /// `esn` or `noesn` in the configured proposal decides; otherwise `extended` offers ESN first and plain numbers too,
-    /// and its opposite only plain ones.
+    /// `esn` or `noesn` in the configured proposal decides; otherwise `extended` offers ESN first and then plain
+    /// numbers, and its opposite only plain ones.
     public func withSequenceNumbers(extended: Bool) -> Proposal {
         guard securityProtocol == .esp, transforms(.sequenceNumbers).isEmpty else { return self }
         let plain = Transform(.sequenceNumbers, 0)

@@ -81,7 +81,8 @@ private struct Line {
         if let weak = supported.first {
             return allowLegacy
                 ? "Add \(weak.keyword) to \(key), or better let the peer offer \(ourText)."
-                : "Let the peer offer \(ourText); if it cannot, set allow_legacy = true and add \(weak.keyword) to \(key)."
+                : "Let the peer offer \(ourText); if it cannot, set allow_legacy = true "
+                    + "and add \(weak.keyword) to \(key)."
         }
         if offered.isEmpty {
             return "Write a proposal without \(comparison.subject) into \(key), or let the peer offer \(ourText)."

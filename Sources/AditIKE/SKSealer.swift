@@ -7,7 +7,8 @@ internal import Synchronization
 
 /// Seals the messages that one side of an IKE SA sends (RFC 7296 §3.14, RFC 5282, RFC 7383).
 ///
-/// Each message takes a fresh IV: a retransmission repeats the bytes, it never seals again. Safe to share between threads.
+/// Each message takes a fresh IV: a retransmission repeats the bytes, it never seals again. Safe to share between
+/// threads.
 public final class SKSealer: Sendable {
     private let sealer: Mutex<PacketSealer>
     private let suite: CipherSuite
@@ -25,8 +26,8 @@ public final class SKSealer: Sendable {
 
     /// The message, in fragments when it is longer than `fragmentLength` bytes (RFC 7383 §2.5); nil as above.
     ///
-    /// `fragmentLength` is the longest IKE message that fits the path, without IP, UDP and the non-ESP marker; less than
-    /// ``fragmentLengthMinimum`` counts as that.
+    /// `fragmentLength` is the longest IKE message that fits the path, without IP, UDP and the non-ESP marker; less
+    /// than ``fragmentLengthMinimum`` counts as that.
     public func seal(_ header: IKEHeader, _ payloads: [Payload], fragmentLength: Int) -> [[UInt8]]? {
         let text = Self.text(payloads)
         let first = payloads.first?.type ?? .none

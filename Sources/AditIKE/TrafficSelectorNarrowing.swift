@@ -18,7 +18,7 @@ public enum TrafficSelectorNarrowing {
     /// Selectors on one side of a Child SA at the most; a TS payload has no room for more.
     public static let selectorLimit = 255
 
-    /// What the responder answers to an initiator that asks for `requestedLocal` (its TSr) and `requestedRemote` (its TSi).
+    /// What the responder answers to an initiator that asks for `requestedLocal` (TSr) and `requestedRemote` (TSi).
     ///
     /// Every answer lies inside what was asked and inside what is configured. The ranges that contain the initiator's
     /// first selectors, which may be those of a packet that waits, come first.
@@ -78,7 +78,7 @@ public enum TrafficSelectorNarrowing {
                 configuredRemote: [])
     }
 
-    /// The initiator's check that the responder only narrowed: every selector of the answer lies in one that was offered.
+    /// The initiator's check that the responder only narrowed: every selector of the answer lies in one of the offer.
     public static func check(
         answeredLocal: [TrafficSelector], answeredRemote: [TrafficSelector], offeredLocal: [TrafficSelector],
         offeredRemote: [TrafficSelector]
@@ -94,7 +94,7 @@ public enum TrafficSelectorNarrowing {
         return NarrowedSelectors(local: answeredLocal, remote: answeredRemote, additionalPossible: false)
     }
 
-    /// The selectors to ask for when a packet from `source` to `destination` waits: the packet's own, then the policy's.
+    /// The selectors of one side to ask for when a packet waits: the packet's own, then the policy's.
     public static func request(
         packet: TrafficSelector, policy: [TrafficSelector]
     ) -> [TrafficSelector] {
