@@ -187,6 +187,23 @@ import Testing
         return Proposal(.ike, transforms)
     }
 
+    /// The largest offer that a datagram holds is parsed, refused and reported in a time that a flood cannot use.
+    @Test func aHostileOfferIsCheap() throws {
+        let proposals = (0..<32).map { number in
+            Proposal(.ike, (0..<250).map { Transform(.encryption, UInt16(number * 250 + $0 + 1000)) })
+        }
+        let header = IKEMessageTests.header()
+        let bytes = IKEMessage(header: header, payloads: [.securityAssociation(offer(proposals))]).serialize()
+        #expect(bytes.count > 60_000)
+        let selection = ProposalSelection(Proposal.defaultIKE, allowLegacy: false)
+        let elapsed = try ContinuousClock().measure {
+            guard case .securityAssociation(let offer) = try IKEMessage(parsing: bytes).payloads[0] else { return }
+            #expect(throws: ProposalMismatch.self) { try selection.choose(from: offer) }
+        }
+        // Milliseconds in a release build; the bound is for debug builds on a busy machine.
+        #expect(elapsed < .seconds(2), "\(elapsed)")
+    }
+
     @Test func retryAfterInvalidKE() {
         let selection = ProposalSelection(Proposal.defaultIKE, allowLegacy: false)
         #expect(selection.retryGroup(invalidKE: [0, 19], sent: .x25519) == .ecp256)

@@ -150,6 +150,32 @@ private enum SeededKey {
         }
     }
 
+    /// Conversations of other stacks, with the keys that their capture's authors published.
+    @Test(
+        .enabled(if: SharedCaptures.available, "../shared is absent"),
+        arguments: [
+            ("ikev2-decrypt-aes256cbc.pcapng", CipherSuite.aesCBC(.bits256, .hmacSHA256_128)),
+            ("ikev2-decrypt-aes256gcm16.pcap", .aesGCM16(.bits256)),
+        ])
+    func foreignConversations(_ name: String, _ suite: CipherSuite) throws {
+        let table = try SharedCaptures.text("captures/keys/ikev2_decryption_table").split(separator: "\n")
+            .map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+        var opened = 0
+        for captured in try CaptureReader(try SharedCaptures.bytes("captures/third-party/wireshark/\(name)")).messages {
+            let message = try IKEMessage(parsing: captured.bytes)
+            guard case .encrypted(let sealed) = message.payloads.last else { continue }
+            let row = try #require(table.first { IKESPI(bytes: hex($0[0])) == message.header.initiatorSPI })
+            let side = message.header.flags.contains(.initiator) ? 0 : 1
+            let opener = try SKOpener(suite: suite, key: SecretBytes(hex(row[2 + side]) + hex(row[5 + side])))
+            let text = try opener.openText(captured.bytes, sealedLength: sealed.bytes.count)
+            var writer = ByteWriter()
+            IKEMessage.serialize(try IKEMessage.parsePayloads(text, first: sealed.firstPayload), into: &writer)
+            #expect(writer.bytes == text)
+            opened += 1
+        }
+        #expect(opened >= 2)
+    }
+
     /// RFC 7634 appendix B: a whole INFORMATIONAL message with ChaCha20-Poly1305.
     @Test(.enabled(if: SharedCaptures.available, "../shared is absent"))
     func appendixOfRFC7634() throws {
