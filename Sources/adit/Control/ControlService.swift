@@ -7,11 +7,20 @@ internal import AditIKE
 /// What the control socket needs of a gateway; tests put something simpler in its place.
 protocol ControlledGateway: Sendable {
     func status() -> GatewayStatus
-    func perform(_ command: IKECommand)
+    /// False when the gateway cannot take the command now.
+    func perform(_ command: IKECommand) -> Bool
     func lastFailure(of connection: String?) -> FailureReport?
 }
 
 extension Gateway: ControlledGateway {}
+
+/// Where answers go: a client's channel, or a list in tests.
+protocol AnswerSink: AnyObject {
+    /// Sends one line; false when nobody reads any more.
+    func send(_ value: JSONValue) -> Bool
+    /// Whether the client has gone.
+    var isClosed: Bool { get }
+}
 
 /// Answers control requests. Called by one thread a client; never holds the gateway up.
 struct ControlService: Sendable {
@@ -23,7 +32,7 @@ struct ControlService: Sendable {
     var attemptLimit: Duration = .seconds(120)
 
     /// Answers `request` on `channel`.
-    func answer(_ request: ControlRequest, _ channel: LineChannel) {
+    func answer(_ request: ControlRequest, _ channel: any AnswerSink) {
         switch request {
         case .status:
             let document = StatusDocument(
@@ -45,7 +54,7 @@ struct ControlService: Sendable {
         }
     }
 
-    private func up(_ name: String, _ channel: LineChannel) {
+    private func up(_ name: String, _ channel: any AnswerSink) {
         let connection = configuration.current.connections.first { $0.name == name }
         let wanted = Set((connection?.children ?? []).map(\.name))
         events.following { follower in
@@ -57,7 +66,7 @@ struct ControlService: Sendable {
                     "peer_unreachable", "\(name) has no address to connect to",
                     "wait for the peer, or set remote_addrs in the configuration", channel)
             }
-            gateway.perform(.initiate(connection: name, child: nil))
+            guard gateway.perform(.initiate(connection: name, child: nil)) else { return busy(channel) }
             follow(name, follower, channel) { report in
                 guard case .childInstalled(_, let child, _, _) = report else { return nil }
                 return "\(name) is up: child \(child) carries traffic"
@@ -65,8 +74,8 @@ struct ControlService: Sendable {
         }
     }
 
-    private func down(_ name: String, _ channel: LineChannel) {
-        gateway.perform(.terminate(connection: name))
+    private func down(_ name: String, _ channel: any AnswerSink) {
+        guard gateway.perform(.terminate(connection: name)) else { return busy(channel) }
         let deadline = ContinuousClock.now + .seconds(5)
         // The machine closes on its own side at once; the peer's answer to the DELETE is a courtesy.
         let isUp = { status(of: name).map { $0.state == .established || $0.state == .connecting } ?? false }
@@ -80,13 +89,15 @@ struct ControlService: Sendable {
             : done("\(name) is down", channel)
     }
 
-    private func rekey(_ name: String, ike: Bool, _ channel: LineChannel) {
+    private func rekey(_ name: String, ike: Bool, _ channel: any AnswerSink) {
         events.following { follower in
             guard let now = status(of: name), now.state == .established, ike || !now.children.isEmpty else {
                 return fail(
                     "not_established", "\(name) is not up, so there is nothing to rekey", "adit up \(name)", channel)
             }
-            gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name))
+            guard gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name)) else {
+                return busy(channel)
+            }
             var left = ike ? 1 : now.children.count
             follow(name, follower, channel) { report in
                 switch report {
@@ -103,7 +114,7 @@ struct ControlService: Sendable {
 
     /// Passes a connection's events on as progress, until `finished` says something, or it failed.
     private func follow(
-        _ name: String, _ follower: EventFollower, _ channel: LineChannel, _ finished: (IKEReport) -> String?
+        _ name: String, _ follower: EventFollower, _ channel: any AnswerSink, _ finished: (IKEReport) -> String?
     ) {
         let deadline = ContinuousClock.now + attemptLimit
         while ContinuousClock.now < deadline {
@@ -128,7 +139,7 @@ struct ControlService: Sendable {
             channel)
     }
 
-    private func explain(_ name: String?, _ channel: LineChannel) {
+    private func explain(_ name: String?, _ channel: any AnswerSink) {
         if let name, !isKnown(name, channel) { return }
         let names: [String?] = name.map { [$0] } ?? gateway.status().connections.map(\.name) + [nil]
         let failures = names.compactMap { name in
@@ -138,7 +149,7 @@ struct ControlService: Sendable {
         send(.result(.object([("failures", .array(failures)), ("state", .optional(state))])), channel)
     }
 
-    private func reload(_ channel: LineChannel) {
+    private func reload(_ channel: any AnswerSink) {
         switch configuration.reload(into: gateway) {
         case .success(let summary): done(summary, channel)
         case .failure(let refusal):
@@ -147,7 +158,7 @@ struct ControlService: Sendable {
         }
     }
 
-    private func isKnown(_ name: String, _ channel: LineChannel) -> Bool {
+    private func isKnown(_ name: String, _ channel: any AnswerSink) -> Bool {
         let names = configuration.current.connections.map(\.name)
         guard !names.contains(name) else { return true }
         let near = nearestWord(to: name, among: names).map { "did you mean \"\($0)\"?" }
@@ -158,13 +169,17 @@ struct ControlService: Sendable {
 
     private func status(of name: String) -> ConnectionStatus? { gateway.status().connections.first { $0.name == name } }
 
-    private func done(_ message: String, _ channel: LineChannel) {
+    private func done(_ message: String, _ channel: any AnswerSink) {
         send(.result(.object([("message", .string(message))])), channel)
     }
 
-    private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: LineChannel) {
+    private func busy(_ channel: any AnswerSink) {
+        fail("busy", "the gateway has too much to do, or is ending", "try again in a moment", channel)
+    }
+
+    private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: any AnswerSink) {
         send(.error(code: code, message: message, suggestion: suggestion), channel)
     }
 
-    private func send(_ answer: ControlAnswer, _ channel: LineChannel) { _ = channel.send(answer.json) }
+    private func send(_ answer: ControlAnswer, _ channel: any AnswerSink) { _ = channel.send(answer.json) }
 }
