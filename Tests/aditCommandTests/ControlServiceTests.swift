@@ -87,14 +87,11 @@ extension ControlAnswer {
         #expect(found.count == 1 && found[0].hasPrefix("error timeout: "))
     }
 
-    @Test func warningsAreProgress() {
-        let gateway = FakeGateway { _, gateway in
-            gateway.hub.publish(.warning("the control thread has too much to do"))
-            return [.failed(sampleFailure())]
-        }
-        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
-        let found = ask(.up(connection: "hq"), gateway).map(\.words)
-        #expect(found.count == 2 && found[0] == "progress the control thread has too much to do")
+    @Test(arguments: [ControlRequest.up(connection: "hq"), .down(connection: "hq")])
+    func busy(request: ControlRequest) {
+        let gateway = FakeGateway()
+        gateway.state.withLock { $0.isBusy = true }
+        #expect(ask(request, gateway).last?.words.hasPrefix("error busy: the gateway has too much to do") == true)
     }
 
     @Test func upWhenUp() {

@@ -19,6 +19,7 @@ final class FakeGateway: ControlledGateway {
         var drops: [(reason: String, count: UInt64)] = [("replayed", 0), ("bad_icv", 0), ("unknown_spi", 0)]
         var failures: [String: FailureReport] = [:]
         var commands: [IKECommand] = []
+        var isBusy = false
     }
 
     let state = Mutex(State())
@@ -37,9 +38,14 @@ final class FakeGateway: ControlledGateway {
         }
     }
 
-    func perform(_ command: IKECommand) {
-        state.withLock { $0.commands.append(command) }
+    func perform(_ command: IKECommand) -> Bool {
+        let isBusy = state.withLock { state in
+            if !state.isBusy { state.commands.append(command) }
+            return state.isBusy
+        }
+        guard !isBusy else { return false }
         for report in react(command, self) { hub.publish(.ike(report)) }
+        return true
     }
 
     func lastFailure(of connection: String?) -> FailureReport? { state.withLock { $0.failures[connection ?? ""] } }

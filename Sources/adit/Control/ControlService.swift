@@ -7,7 +7,8 @@ internal import AditIKE
 /// What the control socket needs of a gateway; tests put something simpler in its place.
 protocol ControlledGateway: Sendable {
     func status() -> GatewayStatus
-    func perform(_ command: IKECommand)
+    /// False when the gateway cannot take the command now.
+    func perform(_ command: IKECommand) -> Bool
     func lastFailure(of connection: String?) -> FailureReport?
 }
 
@@ -65,7 +66,7 @@ struct ControlService: Sendable {
                     "peer_unreachable", "\(name) has no address to connect to",
                     "wait for the peer, or set remote_addrs in the configuration", channel)
             }
-            gateway.perform(.initiate(connection: name, child: nil))
+            guard gateway.perform(.initiate(connection: name, child: nil)) else { return busy(channel) }
             follow(name, follower, channel) { report in
                 guard case .childInstalled(_, let child, _, _) = report else { return nil }
                 return "\(name) is up: child \(child) carries traffic"
@@ -74,7 +75,7 @@ struct ControlService: Sendable {
     }
 
     private func down(_ name: String, _ channel: any AnswerSink) {
-        gateway.perform(.terminate(connection: name))
+        guard gateway.perform(.terminate(connection: name)) else { return busy(channel) }
         let deadline = ContinuousClock.now + .seconds(5)
         // The machine closes on its own side at once; the peer's answer to the DELETE is a courtesy.
         let isUp = { status(of: name).map { $0.state == .established || $0.state == .connecting } ?? false }
@@ -94,7 +95,9 @@ struct ControlService: Sendable {
                 return fail(
                     "not_established", "\(name) is not up, so there is nothing to rekey", "adit up \(name)", channel)
             }
-            gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name))
+            guard gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name)) else {
+                return busy(channel)
+            }
             var left = ike ? 1 : now.children.count
             follow(name, follower, channel) { report in
                 switch report {
@@ -120,14 +123,10 @@ struct ControlService: Sendable {
                 continue
             }
             let text = EventText(event)
-            guard case .ike(let report) = event, text.connection == name else {
-                // A problem of the system may be why nothing comes of it: a refused command, a route, an interface.
-                if case .warning(let warning) = event, !channel.send(ControlAnswer.progress(warning).json) { return }
-                continue
-            }
+            guard text.connection == name, case .ike(let report) = event else { continue }
             if case .failed(let failure) = report {
-                let remedy = failure.suggestion.hasSuffix(".") ? failure.suggestion.dropLast() : failure.suggestion[...]
-                return fail(failure.code.rawValue, failure.message, "\(remedy) (adit explain \(name))", channel)
+                return fail(
+                    failure.code.rawValue, failure.message, "\(failure.suggestion) (adit explain \(name))", channel)
             }
             guard channel.send(ControlAnswer.progress(text.message).json) else { return }
             if let message = finished(report) { return done(message, channel) }
@@ -172,6 +171,10 @@ struct ControlService: Sendable {
 
     private func done(_ message: String, _ channel: any AnswerSink) {
         send(.result(.object([("message", .string(message))])), channel)
+    }
+
+    private func busy(_ channel: any AnswerSink) {
+        fail("busy", "the gateway has too much to do, or is ending", "try again in a moment", channel)
     }
 
     private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: any AnswerSink) {

@@ -134,8 +134,8 @@ struct TOMLParser {
         }
         guard let name = path.last else { throw cursor.fault("expected a key") }
         guard table[name] == nil else { throw taken(name, by: table[name], line) }
-        guard cursor.take(UInt8(ascii: "=")) else { throw cursor.fault("expected = after the key") }
         table[name] = TOMLNode(value: .faulty, line: line)
+        guard cursor.take(UInt8(ascii: "=")) else { throw cursor.fault("expected = after the key") }
         try cursor.skipBlank(lines: false)
         table[name] = TOMLNode(value: try value(depth: depth + path.count), line: line)
     }
