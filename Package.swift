@@ -74,6 +74,12 @@ if fuzzing {
                 name: "Fuzz\(name)", dependencies: ["FuzzDriver", "FuzzSubjects"], path: "Tests/Fuzz/Fuzz\(name)",
                 swiftSettings: testSettings, linkerSettings: linking))
     }
+    // An executable cannot be linked into another one: links in this target's folder lead to the parser's files.
+    targets.append(
+        .executableTarget(
+            name: "FuzzConfiguration",
+            dependencies: ["FuzzDriver", "FuzzSubjects", "Adit", "AditIKE", "AditWire", "AditCrypto"],
+            path: "Tests/Fuzz/FuzzConfiguration", swiftSettings: settings, linkerSettings: linking))
 }
 
 if !coreOnly && !fuzzing {

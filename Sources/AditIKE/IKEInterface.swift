@@ -61,9 +61,8 @@ public enum IKEEffect: Sendable {
 
 /// A pair of ESP SAs as IKE agreed it.
 public struct ChildSAInstallation: Sendable {
-    /// The connection's name.
+    /// The connection's and the child's names.
     public var connection: String
-    /// The child's name.
     public var child: String
     /// The SPI that we chose, by which the peer sends to us.
     public var inboundSPI: SPI
@@ -73,17 +72,14 @@ public struct ChildSAInstallation: Sendable {
     public var suite: CipherSuite
     /// Whether sequence numbers are extended.
     public var esn: Bool
-    /// What opens the peer's packets: encryption key (salt included), then integrity key.
+    /// Encryption key (salt included), then integrity key.
     public var inboundKey: SecretBytes
-    /// What seals our packets: encryption key (salt included), then integrity key.
     public var outboundKey: SecretBytes
-    /// What is protected on our side, after narrowing.
+    /// The selectors agreed, after narrowing.
     public var localSelectors: [TrafficSelector]
-    /// What is protected on the peer's side, after narrowing.
     public var remoteSelectors: [TrafficSelector]
-    /// Our outer endpoint.
+    /// The outer endpoints.
     public var local: Endpoint
-    /// The peer's outer endpoint.
     public var remote: Endpoint
     /// The inbound SPI of the SA that this one replaces.
     public var replaces: SPI?

@@ -27,8 +27,8 @@ internal import Synchronization
         var hint: Mailbox.Hint
     }
 
-    /// Records begin at multiples of this.
-    static let alignment = 64
+    /// Records begin at multiples of this, so that a header, a filler's too, always fits before the ring's end.
+    static let alignment = 128
     /// The room that only hints may take.
     static let hintReserve = 4096
     static let headerSize = (MemoryLayout<Header>.size + alignment - 1) & ~(alignment - 1)
@@ -40,6 +40,7 @@ internal import Synchronization
 
     /// A ring of `size` bytes, a power of two.
     init(size: Int) {
+        precondition(MemoryLayout<Header>.size <= Self.alignment, "a header fits the smallest piece of the ring")
         self.size = size
         // SAFETY: lives as long as the ring and is freed only in deinit. Bytes between head and tail belong to the
         // consumer, the others to the producer.

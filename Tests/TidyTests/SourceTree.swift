@@ -90,9 +90,9 @@ enum SourceTree {
             let hidden = name.split(separator: "/").contains { $0.hasPrefix(".") || $0 == "__pycache__" }
             let suffix = (name as NSString).pathExtension
             guard !hidden, extensions?.contains(suffix) ?? true else { return nil }
-            guard let text = try? String(contentsOf: start.appendingPathComponent(name), encoding: .utf8) else {
-                return nil
-            }
+            let file = start.appendingPathComponent(name)
+            let isLink = (try? manager.destinationOfSymbolicLink(atPath: file.path)) != nil
+            guard !isLink, let text = try? String(contentsOf: file, encoding: .utf8) else { return nil }
             let path = folder.isEmpty ? name : "\(folder)/\(name)"
             var lines = text.components(separatedBy: "\n")
             if lines.last == "" { lines.removeLast() }

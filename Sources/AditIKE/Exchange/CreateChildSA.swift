@@ -113,8 +113,6 @@ extension IKEEndpoint {
             // The peer deletes its redundant one.
             sa.session?.children[index].phase = .superseded(by: negotiation.spi)
             sa.session?.children[winner].phase = .installed
-            timers.cancel(.rekeyChild(collision.inbound))
-            timers.set(.expireChild(collision.inbound), at: now + Self.supersededLifetime)
         }
         if let old = negotiation.replaces, sa.session?.index(inbound: old) != nil { startDelete([old], &sa) }
     }

@@ -37,15 +37,11 @@ final class ActiveConfiguration: Sendable {
             return .failure(Refusal(problems: file.errors.map(\.description)))
         }
         // One reload at a time: what the gateway is told last is what is kept here.
-        let summary = configuration.withLock { current -> String? in
-            guard gateway.perform(.configure(next.connections)) else { return nil }
+        let summary = configuration.withLock { current in
             let summary = Self.difference(current, next)
+            gateway.perform(.configure(next.connections))
             current.connections = next.connections
             return summary
-        }
-        guard let summary else {
-            logger.error("reload refused, the gateway has too much to do or is ending")
-            return .failure(Refusal(problems: ["the gateway has too much to do, or is ending"]))
         }
         logger.info("configuration reloaded: \(summary)")
         return .success(summary)

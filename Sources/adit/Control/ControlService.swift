@@ -7,20 +7,11 @@ internal import AditIKE
 /// What the control socket needs of a gateway; tests put something simpler in its place.
 protocol ControlledGateway: Sendable {
     func status() -> GatewayStatus
-    /// False when the gateway cannot take the command now.
-    func perform(_ command: IKECommand) -> Bool
+    func perform(_ command: IKECommand)
     func lastFailure(of connection: String?) -> FailureReport?
 }
 
 extension Gateway: ControlledGateway {}
-
-/// Where answers go: a client's channel, or a list in tests.
-protocol AnswerSink: AnyObject {
-    /// Sends one line; false when nobody reads any more.
-    func send(_ value: JSONValue) -> Bool
-    /// Whether the client has gone.
-    var isClosed: Bool { get }
-}
 
 /// Answers control requests. Called by one thread a client; never holds the gateway up.
 struct ControlService: Sendable {
@@ -32,7 +23,7 @@ struct ControlService: Sendable {
     var attemptLimit: Duration = .seconds(120)
 
     /// Answers `request` on `channel`.
-    func answer(_ request: ControlRequest, _ channel: any AnswerSink) {
+    func answer(_ request: ControlRequest, _ channel: LineChannel) {
         switch request {
         case .status:
             let document = StatusDocument(
@@ -54,7 +45,7 @@ struct ControlService: Sendable {
         }
     }
 
-    private func up(_ name: String, _ channel: any AnswerSink) {
+    private func up(_ name: String, _ channel: LineChannel) {
         let connection = configuration.current.connections.first { $0.name == name }
         let wanted = Set((connection?.children ?? []).map(\.name))
         events.following { follower in
@@ -66,7 +57,7 @@ struct ControlService: Sendable {
                     "peer_unreachable", "\(name) has no address to connect to",
                     "wait for the peer, or set remote_addrs in the configuration", channel)
             }
-            guard gateway.perform(.initiate(connection: name, child: nil)) else { return busy(channel) }
+            gateway.perform(.initiate(connection: name, child: nil))
             follow(name, follower, channel) { report in
                 guard case .childInstalled(_, let child, _, _) = report else { return nil }
                 return "\(name) is up: child \(child) carries traffic"
@@ -74,8 +65,8 @@ struct ControlService: Sendable {
         }
     }
 
-    private func down(_ name: String, _ channel: any AnswerSink) {
-        guard gateway.perform(.terminate(connection: name)) else { return busy(channel) }
+    private func down(_ name: String, _ channel: LineChannel) {
+        gateway.perform(.terminate(connection: name))
         let deadline = ContinuousClock.now + .seconds(5)
         // The machine closes on its own side at once; the peer's answer to the DELETE is a courtesy.
         let isUp = { status(of: name).map { $0.state == .established || $0.state == .connecting } ?? false }
@@ -89,15 +80,13 @@ struct ControlService: Sendable {
             : done("\(name) is down", channel)
     }
 
-    private func rekey(_ name: String, ike: Bool, _ channel: any AnswerSink) {
+    private func rekey(_ name: String, ike: Bool, _ channel: LineChannel) {
         events.following { follower in
             guard let now = status(of: name), now.state == .established, ike || !now.children.isEmpty else {
                 return fail(
                     "not_established", "\(name) is not up, so there is nothing to rekey", "adit up \(name)", channel)
             }
-            guard gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name)) else {
-                return busy(channel)
-            }
+            gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name))
             var left = ike ? 1 : now.children.count
             follow(name, follower, channel) { report in
                 switch report {
@@ -114,7 +103,7 @@ struct ControlService: Sendable {
 
     /// Passes a connection's events on as progress, until `finished` says something, or it failed.
     private func follow(
-        _ name: String, _ follower: EventFollower, _ channel: any AnswerSink, _ finished: (IKEReport) -> String?
+        _ name: String, _ follower: EventFollower, _ channel: LineChannel, _ finished: (IKEReport) -> String?
     ) {
         let deadline = ContinuousClock.now + attemptLimit
         while ContinuousClock.now < deadline {
@@ -139,7 +128,7 @@ struct ControlService: Sendable {
             channel)
     }
 
-    private func explain(_ name: String?, _ channel: any AnswerSink) {
+    private func explain(_ name: String?, _ channel: LineChannel) {
         if let name, !isKnown(name, channel) { return }
         let names: [String?] = name.map { [$0] } ?? gateway.status().connections.map(\.name) + [nil]
         let failures = names.compactMap { name in
@@ -149,7 +138,7 @@ struct ControlService: Sendable {
         send(.result(.object([("failures", .array(failures)), ("state", .optional(state))])), channel)
     }
 
-    private func reload(_ channel: any AnswerSink) {
+    private func reload(_ channel: LineChannel) {
         switch configuration.reload(into: gateway) {
         case .success(let summary): done(summary, channel)
         case .failure(let refusal):
@@ -158,7 +147,7 @@ struct ControlService: Sendable {
         }
     }
 
-    private func isKnown(_ name: String, _ channel: any AnswerSink) -> Bool {
+    private func isKnown(_ name: String, _ channel: LineChannel) -> Bool {
         let names = configuration.current.connections.map(\.name)
         guard !names.contains(name) else { return true }
         let near = nearestWord(to: name, among: names).map { "did you mean \"\($0)\"?" }
@@ -169,17 +158,13 @@ struct ControlService: Sendable {
 
     private func status(of name: String) -> ConnectionStatus? { gateway.status().connections.first { $0.name == name } }
 
-    private func done(_ message: String, _ channel: any AnswerSink) {
+    private func done(_ message: String, _ channel: LineChannel) {
         send(.result(.object([("message", .string(message))])), channel)
     }
 
-    private func busy(_ channel: any AnswerSink) {
-        fail("busy", "the gateway has too much to do, or is ending", "try again in a moment", channel)
-    }
-
-    private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: any AnswerSink) {
+    private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: LineChannel) {
         send(.error(code: code, message: message, suggestion: suggestion), channel)
     }
 
-    private func send(_ answer: ControlAnswer, _ channel: any AnswerSink) { _ = channel.send(answer.json) }
+    private func send(_ answer: ControlAnswer, _ channel: LineChannel) { _ = channel.send(answer.json) }
 }

@@ -4,13 +4,7 @@
 internal import Glibc
 internal import Logging
 
-/// The levels of the log, in swift-log's words.
-enum LogThreshold: String, CaseIterable, Sendable {
-    case trace, debug, info, notice, warning, error, critical
-
-    /// The words in order of severity.
-    static var words: [String] { allCases.map(\.rawValue) }
-
+extension LogThreshold {
     /// swift-log's level.
     var level: Logger.Level {
         switch self {
@@ -79,15 +73,6 @@ struct LineLogHandler: LogHandler {
             return JSONValue.object(members).text + "\n"
         }
     }
-}
-
-/// The text without control characters, which a peer could use to write to the terminal.
-func printable(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
-    let scalars = text.unicodeScalars.map { scalar in
-        scalar.properties.generalCategory == .control ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
-    }
-    return scalars.joined()
 }
 
 /// Writes to standard error, whole or not at all when it is closed.

@@ -11,8 +11,8 @@ struct TOMLFault: Error, Equatable {
 
 /// Reads TOML 1.0 (toml.io) and goes on after a fault, so that all of them are found at once.
 ///
-/// Every byte sequence is an allowed input: nothing traps, and depth, faults and time are bounded by named limits and
-/// the length of the text.
+/// Every byte sequence is an allowed input: nothing traps, and depth, faults and time are bounded by named limits and the
+/// length of the text.
 struct TOMLParser {
     /// Levels of tables and lists at the most; it bounds the recursion.
     static let nestingLimit = 16

@@ -12,12 +12,22 @@ public struct FuzzSubject: Sendable {
     /// Inputs from which a corpus starts: well-formed ones, made by our own code.
     public let seeds: @Sendable () -> [(name: String, bytes: [UInt8])]
 
+    /// A subject.
+    public init(
+        name: String, run: @escaping @Sendable ([UInt8]) -> Void,
+        seeds: @escaping @Sendable () -> [(name: String, bytes: [UInt8])] = { [] }
+    ) {
+        self.name = name
+        self.run = run
+        self.seeds = seeds
+    }
+
     /// Every subject that this build can reach; the configuration's needs third-party packages and is not among them.
     public static var all: [FuzzSubject] {
         #if TESTABLE
-            [.ikeMessage, .ikePayloads, .innerPacket, .superPacket, .espOpen, .text]
+            [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .superPacket, .espOpen, .text]
         #else
-            [.ikeMessage, .ikePayloads, .innerPacket, .espOpen, .text]
+            [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .espOpen, .text]
         #endif
     }
 }

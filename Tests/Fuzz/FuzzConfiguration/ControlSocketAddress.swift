@@ -1,0 +1,1 @@
+../../../Sources/adit/Control/ControlSocketAddress.swift

@@ -1,0 +1,1 @@
+../../../Sources/adit/Logging/LogThreshold.swift

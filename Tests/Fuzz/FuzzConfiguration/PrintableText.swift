@@ -1,0 +1,1 @@
+../../../Sources/adit/Logging/PrintableText.swift
