@@ -4,7 +4,6 @@
 public import AditWire
 internal import CLinux
 internal import Glibc
-internal import Synchronization
 
 /// A datagram as the control thread handles it.
 public struct ReceivedDatagram: Sendable {
@@ -18,7 +17,7 @@ public struct ReceivedDatagram: Sendable {
 
 /// Sockets for single datagrams (IKE). Never waits; ``send(_:nonESPMarker:local:remote:)`` may be called from any
 /// thread, ``receive()`` from one at a time.
-public final class IKESocket: Sendable {
+@safe public final class IKESocket: @unchecked Sendable {
     /// The sockets' descriptors, readable when ``receive()`` would return something.
     public let descriptors: [CInt]
     /// The bound port.
@@ -28,8 +27,8 @@ public final class IKESocket: Sendable {
     public static let datagramLimit = 65_535
 
     private let sockets: [UDPSocket]
-    private let incoming: Mutex<Letter>
-    private let outgoing: Mutex<Letter>
+    /// Of ``receive()``, which one thread at a time calls.
+    private let incoming = Letter(room: datagramLimit)
 
     /// Binds; `workers`, `segmentation` and `receiveOffload` do not matter here, and fragments are made whatever
     /// `pathMTU` says.
@@ -54,26 +53,22 @@ public final class IKESocket: Sendable {
         self.sockets = sockets
         self.port = port
         descriptors = sockets.map(\.bound.descriptor)
-        incoming = Mutex(Letter())
-        outgoing = Mutex(Letter())
     }
 
     /// The next datagram that is not empty; nil when there is none now.
     public func receive() -> ReceivedDatagram? {
-        incoming.withLock { letter in
-            for socket in sockets.lazy.map(\.bound) {
-                // Empty datagrams are skipped, as many as could be a burst; the rest wait for the next call.
-                for _ in 0..<Self.emptyLimit {
-                    unsafe letter.header.prepareToReceive(0, at: letter.body, length: Self.datagramLimit)
-                    guard letter.header.receive(1, from: socket.descriptor).count == 1 else { break }
-                    guard let run = letter.header.received(0, on: socket) else { continue }
-                    // SAFETY: the body has `datagramLimit` bytes, of which the kernel filled `run.length`.
-                    let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: letter.body, count: run.length))
-                    return ReceivedDatagram(bytes: bytes, local: run.local, remote: run.remote)
-                }
+        for socket in sockets.lazy.map(\.bound) {
+            // Empty datagrams are skipped, as many as could be a burst; the rest wait for the next call.
+            for _ in 0..<Self.emptyLimit {
+                unsafe incoming.header.prepareToReceive(0, at: incoming.body, length: Self.datagramLimit)
+                guard incoming.header.receive(1, from: socket.descriptor).count == 1 else { break }
+                guard let run = incoming.header.received(0, on: socket) else { continue }
+                // SAFETY: the body has `datagramLimit` bytes, of which the kernel filled `run.length`.
+                let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: incoming.body, count: run.length))
+                return ReceivedDatagram(bytes: bytes, local: run.local, remote: run.remote)
             }
-            return nil
         }
+        return nil
     }
 
     /// Sends one datagram, after four zero bytes when `nonESPMarker` (RFC 3948 §2.2). An unspecified `local` lets the
@@ -83,19 +78,19 @@ public final class IKESocket: Sendable {
         guard let socket = sockets.choose(local: local, remote: remote.address) else { return .failed(EAFNOSUPPORT) }
         let marker = nonESPMarker ? 4 : 0
         guard bytes.count + marker <= Self.datagramLimit else { return .failed(EMSGSIZE) }
-        return outgoing.withLock { letter in
-            // SAFETY: the length was checked against the body's size.
-            unsafe letter.body.storeBytes(of: 0, as: UInt32.self)
-            unsafe bytes.withUnsafeBytes { payload in
-                guard let start = payload.baseAddress else { return }
-                unsafe (letter.body + marker).copyMemory(from: start, byteCount: payload.count)
-            }
-            unsafe letter.header.prepareToSend(
-                0, start: letter.body, length: bytes.count + marker, segmentSize: 0, remote: remote, local: local,
-                trafficClass: 0, on: socket)
-            let (_, code) = letter.header.send(0, 1, on: socket.descriptor)
-            return code == 0 ? .done : code == EAGAIN ? .wouldBlock : .failed(code)
+        // A letter of its own for each call, so that no thread waits for another.
+        let letter = Letter(room: bytes.count + marker)
+        // SAFETY: the body has room for the marker's four bytes always, and for marker and payload together.
+        unsafe letter.body.storeBytes(of: 0, as: UInt32.self)
+        unsafe bytes.withUnsafeBytes { payload in
+            guard let start = payload.baseAddress else { return }
+            unsafe (letter.body + marker).copyMemory(from: start, byteCount: payload.count)
         }
+        unsafe letter.header.prepareToSend(
+            0, start: letter.body, length: bytes.count + marker, segmentSize: 0, remote: remote, local: local,
+            trafficClass: 0, on: socket)
+        let (_, code) = withExtendedLifetime(letter) { letter.header.send(0, 1, on: socket.descriptor) }
+        return code == 0 ? .done : code == EAGAIN ? .wouldBlock : .failed(code)
     }
 
     private static let emptyLimit = 64
@@ -106,9 +101,9 @@ public final class IKESocket: Sendable {
     let header = MessageBuffers(capacity: 1)
     let body: UnsafeMutableRawPointer
 
-    init() {
+    init(room: Int) {
         // SAFETY: lives as long as the letter and is freed only in deinit.
-        unsafe body = .allocate(byteCount: IKESocket.datagramLimit + 1, alignment: 16)
+        unsafe body = .allocate(byteCount: max(room, 16), alignment: 16)
     }
 
     deinit { unsafe body.deallocate() }

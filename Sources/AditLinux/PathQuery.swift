@@ -35,6 +35,7 @@ public enum PathQuery {
         let (opened, code) = SystemCall.attempt { socket(remote.family.socketFamily, kind, 0) }
         guard code == 0 else { return nil }
         let owned = OwnedDescriptor(opened)
+        defer { withExtendedLifetime(owned) {} }
         var name = sockaddr_storage()
         return unsafe withUnsafeMutableBytes(of: &name) { bytes in
             // SAFETY: sockaddr_storage is larger than `SocketAddress.room`, and lives for the calls. Any port does.
