@@ -54,7 +54,8 @@ final class GatewayParts: Sendable {
         let forwarder = forwarder
         let parts = ControlParts(
             endpoint: IKEEndpoint(
-                connections: configuration.connections, entropy: .system, limits: Self.limits(configuration)),
+                connections: configuration.connections, entropy: .system, limits: Self.limits(configuration),
+                wallClock: .system),
             connections: configuration.connections, table: table, mailbox: mailbox, ikeSocket: ikeSocket,
             natSocket: natSockets.sender, link: device?.index, addresses: configuration.addresses,
             fixedMTU: configuration.mtu, installRoutes: configuration.installRoutes,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditIKE
 
-public import AditCrypto
 public import AditWire
 
 /// All that IKE needs to know of one connection; the vocabulary is swanctl's, the defaults are the secure ones.
@@ -14,7 +13,7 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var remoteAddresses: [IPAddress] = []
     /// The peer's UDP port for the first message.
     public var remotePort: UInt16 = 500
-    /// Who we say we are; nil sends our outer address.
+    /// Who we say we are; nil sends the subject of our certificate, or without one our outer address.
     public var localID: Identity?
     /// Who the peer must be; nil accepts any identity that authenticates.
     public var remoteID: Identity?
@@ -36,12 +35,6 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var fragmentation = true
     /// Whether legacy algorithms (MODP 1024/1536, 3DES, MD5) may be negotiated.
     public var allowLegacy = false
-
-    /// How the peers authenticate.
-    public enum Authentication: Sendable, Equatable {
-        /// A pre-shared key (RFC 7296 §2.15).
-        case preSharedKey(SecretBytes)
-    }
 
     /// What to do when the peer no longer answers.
     public enum DeadPeerAction: String, Sendable, CaseIterable { case restart, trap, clear }

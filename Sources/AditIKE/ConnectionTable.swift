@@ -124,7 +124,8 @@ struct ConnectionTable: Sendable {
     }
 
     private func answersAlike(_ left: ConnectionConfiguration, _ right: ConnectionConfiguration) -> Bool {
-        left.localAddresses == right.localAddresses && left.encap == right.encap
+        left.localAddresses == right.localAddresses
+            && left.authentication.authorities == right.authentication.authorities && left.encap == right.encap
             && left.fragmentation == right.fragmentation && left.allowLegacy == right.allowLegacy
     }
 

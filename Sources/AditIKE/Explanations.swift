@@ -54,8 +54,7 @@ extension IKEEndpoint {
         guard type == .authenticationFailed else { return peerNotify(type, .ikeAuth, sa) }
         return report(
             sa, .authenticationFailed, .ikeAuth, "the peer refused our authentication (AUTHENTICATION_FAILED)",
-            "The pre-shared keys differ, or the peer knows no connection with our local_id and remote_id: compare psk, local_id and remote_id.",
-            identities(configuration, theirs: nil, sa, mismatch: true))
+            rejectionAdvice(sa), identities(configuration, theirs: nil, sa, mismatch: true))
     }
 
     /// The initiator could not verify us.
@@ -65,29 +64,7 @@ extension IKEEndpoint {
         }
         return report(
             sa, .authenticationFailed, .ikeAuth, "the peer could not verify us (AUTHENTICATION_FAILED)",
-            "The pre-shared keys differ, or the peer expects another identity: compare psk, and local_id with the peer's remote_id."
-        )
-    }
-
-    /// The peer's proof does not fit.
-    func wrongProof(
-        _ payload: AuthenticationPayload, _ remoteID: Identity, _ configuration: ConnectionConfiguration, _ sa: IKESA
-    ) -> FailureReport {
-        guard payload.method == .sharedKey else {
-            return report(
-                sa, .authenticationFailed, .ikeAuth,
-                "the peer authenticates by \(payload.method), not by a pre-shared key",
-                "Set both sides to the same kind of authentication.",
-                [
-                    FailureReport.Comparison(
-                        subject: "authentication", ours: ["pre-shared key"], theirs: ["\(payload.method)"],
-                        mismatch: true)
-                ])
-        }
-        return report(
-            sa, .authenticationFailed, .ikeAuth, "\(remoteID) does not prove to know our pre-shared key",
-            "The pre-shared keys differ, or one side has trailing spaces or another encoding: compare psk on both sides.",
-            identities(configuration, theirs: remoteID.description, sa, mismatch: false))
+            rejectionAdvice(sa))
     }
 
     /// The responder is not who it must be.
@@ -114,7 +91,7 @@ extension IKEEndpoint {
         let expected = connections.expected(local: sa.local.address, remote: sa.remote.address)
         let name = expected.count == 1 ? expected[0].configuration.name : nil
         let wanted = expected.map { $0.configuration.remoteID?.description ?? "any" }
-        let ours = expected.map { $0.configuration.localID?.description ?? sa.local.address.description }
+        let ours = expected.map { $0.configuration.identity(at: sa.local.address).description }
         var comparison = [
             FailureReport.Comparison(
                 subject: "remote_id", ours: wanted, theirs: [identity], mismatch: !wanted.contains(identity))
@@ -244,7 +221,7 @@ extension IKEEndpoint {
             suggestion: "Set remote_addrs to the peer's address, or let the peer start the connection.")
     }
 
-    private func identities(
+    func identities(
         _ configuration: ConnectionConfiguration, theirs: String?, _ sa: IKESA, mismatch: Bool
     ) -> [FailureReport.Comparison] {
         [
@@ -252,7 +229,7 @@ extension IKEEndpoint {
                 subject: "remote_id", ours: [configuration.remoteID?.description ?? "any"],
                 theirs: theirs.map { [$0] } ?? [], mismatch: mismatch && theirs != nil),
             FailureReport.Comparison(
-                subject: "local_id", ours: [configuration.localID?.description ?? sa.local.address.description],
+                subject: "local_id", ours: [configuration.identity(at: sa.local.address).description],
                 theirs: [], mismatch: mismatch && theirs == nil),
         ]
     }
@@ -270,7 +247,7 @@ extension IKEEndpoint {
         }
     }
 
-    private func report(
+    func report(
         _ sa: IKESA, _ code: FailureReport.Code, _ stage: FailureReport.Stage, _ message: String,
         _ suggestion: String, _ comparison: [FailureReport.Comparison] = []
     ) -> FailureReport {

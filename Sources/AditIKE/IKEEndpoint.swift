@@ -24,6 +24,7 @@ public struct IKEEndpoint: Sendable {
     var unprotectedHints = RateLimit(perSecond: 5)
     let entropy: EntropySource
     let limits: IKELimits
+    let wallClock: WallClock
     /// After shutdown nothing is initiated or answered.
     var isShutDown = false
     /// The time of the event being handled.
@@ -35,10 +36,16 @@ public struct IKEEndpoint: Sendable {
     public internal(set) var counters = IKECounters()
 
     /// A machine for `connections`; nothing happens before the first event.
-    public init(connections: [ConnectionConfiguration], entropy: EntropySource, limits: IKELimits = IKELimits()) {
+    ///
+    /// Without a `wallClock` no certificate is valid yet.
+    public init(
+        connections: [ConnectionConfiguration], entropy: EntropySource, limits: IKELimits = IKELimits(),
+        wallClock: WallClock = WallClock { 0 }
+    ) {
         self.connections = ConnectionTable()
         self.entropy = entropy
         self.limits = limits
+        self.wallClock = wallClock
         for configuration in connections {
             let id = self.connections.add(configuration)
             if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: Timestamp(nanoseconds: 0)) }

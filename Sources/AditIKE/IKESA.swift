@@ -110,6 +110,8 @@ struct HalfOpen: Sendable {
     let initiatorNonce: [UInt8]
     let responderNonce: [UInt8]
     let keying: IKEKeying
+    /// The hash functions that the peer verifies signatures with; nil without RFC 7427.
+    let peerHashes: SignatureHashes?
     /// SK_pi and SK_pr, which AUTH needs.
     let skPi: SecretBytes
     let skPr: SecretBytes

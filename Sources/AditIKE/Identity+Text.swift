@@ -7,7 +7,7 @@ extension Identity: LosslessStringConvertible {
     /// Parses the form that swanctl uses; nil when it is none.
     ///
     /// `192.0.2.1` or `2001:db8::1` is an address, `user@fqdn` an e-mail address, `keyid:HEX` or `@#HEX` a key id,
-    /// `asn1dn:#HEX` the DER encoding of a distinguished name, and everything else a name; `@NAME` and `fqdn:NAME`
+    /// `C=CH, O=Example, CN=paris` a distinguished name, `asn1dn:#HEX` one in DER, and everything else a name; `@NAME` and `fqdn:NAME`
     /// are names whatever they look like, as `email:TEXT` is an e-mail address.
     public init?(_ description: String) {
         let text = description[...]
@@ -25,6 +25,8 @@ extension Identity: LosslessStringConvertible {
             self = .email(String(name))
         } else if let address = IPAddress(description) {
             self = .address(address)
+        } else if text.contains("="), let name = DistinguishedName(description) {
+            self = .distinguishedName(name.der)
         } else if Self.isName(text.utf8), !text.contains("="), !text.contains(":"), !text.contains("%") {
             self = text.contains("@") ? .email(description) : .fqdn(description)
         } else {
@@ -38,9 +40,16 @@ extension Identity: LosslessStringConvertible {
         case .address(let address): address.description
         case .fqdn(let name): Identity(name) == self ? name : "fqdn:\(name)"
         case .email(let name): Identity(name) == self ? name : "email:\(name)"
-        case .distinguishedName(let bytes): "asn1dn:#\(Self.hex(bytes))"
+        case .distinguishedName(let bytes): Self.text(distinguishedName: bytes) ?? "asn1dn:#\(Self.hex(bytes))"
         case .keyID(let bytes): "keyid:\(Self.hex(bytes))"
         }
+    }
+
+    /// The name as text when the text, read again, is the same name.
+    private static func text(distinguishedName bytes: [UInt8]) -> String? {
+        guard let name = DistinguishedName(der: bytes) else { return nil }
+        let text = name.description
+        return DistinguishedName(text) == name ? text : nil
     }
 
     private static func drop(_ prefix: String, _ text: Substring) -> Substring? {

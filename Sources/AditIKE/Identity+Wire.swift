@@ -45,7 +45,8 @@ extension Identity {
     /// Whether `other`, which a peer claims, is this identity, which is configured.
     ///
     /// Names are compared without regard to ASCII case; `*.example.com` stands for every name below `example.com`, and
-    /// `*@example.com` for every address in it. A star in `other` is only a star.
+    /// `*@example.com` for every address in it. A star in `other` is only a star. Distinguished names are compared as
+    /// RFC 5280 §7.1 says.
     public func matches(_ other: Identity) -> Bool {
         switch (self, other) {
         case (.fqdn(let wanted), .fqdn(let name)), (.email(let wanted), .email(let name)):
@@ -54,6 +55,12 @@ extension Identity {
             guard wanted.starts(with: "*.".utf8) || wanted.starts(with: "*@".utf8) else { return wanted == name }
             let tail = wanted.dropFirst()
             return name.count > tail.count && name.suffix(tail.count).elementsEqual(tail)
+        case (.distinguishedName(let wanted), .distinguishedName(let name)):
+            guard wanted != name else { return true }
+            guard let wanted = DistinguishedName(der: wanted), let name = DistinguishedName(der: name) else {
+                return false
+            }
+            return wanted == name
         default:
             return self == other
         }

@@ -40,7 +40,7 @@ private func configuration(_ secret: String) -> String {
 }
 
 private func key(_ file: ConfigurationFile) -> SecretBytes? {
-    guard case .preSharedKey(let secret) = file.gateway?.connections.first?.authentication else { return nil }
+    guard case .preSharedKey(let secret) = file.gateway?.connections.first?.authentication.local else { return nil }
     return secret
 }
 

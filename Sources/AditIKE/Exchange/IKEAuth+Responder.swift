@@ -33,17 +33,25 @@ extension IKEEndpoint {
         let theirs = Proof(
             prf: open.keying.choice.pseudoRandomFunction, message: open.request, otherNonce: open.responderNonce,
             skP: open.skPi)
-        // Several connections may fit when none names the identity: the secret tells them apart.
-        let verified = candidates.prefix(Self.proofLimit).first {
-            theirs.verify(authentication, $0.configuration.authentication, identification)
+        // Several connections may fit when none names the identity: the proof tells them apart.
+        var refusal: (connection: Connection, failure: ProofFailure)?
+        for connection in candidates.prefix(Self.proofLimit) {
+            do throws(ProofFailure) {
+                let algorithm = try theirs.verify(
+                    authentication, connection.configuration, identification, certificates: contents.certificates,
+                    at: wallClock)
+                sa.connection = connection.id
+                accept(contents, open, connection.configuration, remoteID, algorithm, arrival, &sa)
+                return
+            } catch {
+                // The most telling failure is reported: one of a connection that wants this kind of proof.
+                if case .method = refusal?.failure ?? .method { refusal = (connection, error) }
+            }
         }
-        guard let connection = verified else {
-            sa.connection = candidates[0].id
-            refuseAuth(wrongProof(authentication, remoteID, candidates[0].configuration, sa), arrival, &sa)
-            return
-        }
-        sa.connection = connection.id
-        accept(contents, open, connection.configuration, remoteID, arrival, &sa)
+        guard let refusal else { return }
+        sa.connection = refusal.connection.id
+        refuseAuth(
+            wrongProof(refusal.failure, authentication, remoteID, refusal.connection.configuration, sa), arrival, &sa)
     }
 
     /// Whether a connection takes the identity that the peer wants us to have, and the suite agreed before.
@@ -51,7 +59,7 @@ extension IKEEndpoint {
         _ configuration: ConnectionConfiguration, _ wanted: IdentificationPayload?, _ choice: ProposalChoice,
         _ sa: IKESA
     ) -> Bool {
-        let ours = configuration.localID ?? .address(sa.local.address)
+        let ours = configuration.identity(at: sa.local.address)
         if let wanted, let wantedID = Identity(wanted), !wantedID.matches(ours) {
             // RFC 7296 §1.2: the responder may use another identity; with an address behind a NAT it has to.
             guard case .address = wantedID else { return false }
@@ -67,16 +75,21 @@ extension IKEEndpoint {
 
     private mutating func accept(
         _ contents: PayloadContents, _ open: HalfOpen, _ configuration: ConnectionConfiguration,
-        _ remoteID: Identity, _ arrival: Arrival, _ sa: inout IKESA
+        _ remoteID: Identity, _ peerAlgorithm: SignatureAlgorithm?, _ arrival: Arrival, _ sa: inout IKESA
     ) {
-        let localID = configuration.localID ?? .address(sa.local.address)
+        let localID = configuration.identity(at: sa.local.address)
         let ours = Proof(
             prf: open.keying.choice.pseudoRandomFunction, message: open.response, otherNonce: open.initiatorNonce,
             skP: open.skPr)
-        var payloads: [Payload] = [
-            .identificationResponder(localID.payload),
-            .authentication(ours.prove(configuration.authentication, as: localID)),
-        ]
+        var payloads: [Payload] = [.identificationResponder(localID.payload)]
+        do throws(SignatureFailure) {
+            let proof = try ours.prove(
+                configuration, as: localID, peerHashes: open.peerHashes, peerAlgorithm: peerAlgorithm)
+            payloads += proof.certificates + [proof.authentication]
+        } catch {
+            refuseAuth(noProof(error, sa), arrival, &sa)
+            return
+        }
         effects.append(
             .report(.connecting(connection: configuration.name, remote: sa.remote, role: .responder)))
         var keying = open.keying
@@ -119,6 +132,6 @@ extension IKEEndpoint {
         return payloads
     }
 
-    /// Connections whose secret is tried for one peer at the most.
+    /// Connections whose secret or authorities are tried for one peer at the most.
     private static let proofLimit = 8
 }

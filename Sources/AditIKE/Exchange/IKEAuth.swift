@@ -15,20 +15,28 @@ extension IKEEndpoint {
         }
         sa.wanted.removeFirst()
         let child = configuration.children[index]
-        let localID = configuration.localID ?? .address(sa.local.address)
+        let localID = configuration.identity(at: sa.local.address)
+        let ours = Proof(
+            prf: result.keying.choice.pseudoRandomFunction, message: result.request, otherNonce: result.responderNonce,
+            skP: result.keys.skPi)
+        let proof: (certificates: [Payload], authentication: Payload)
+        do throws(SignatureFailure) {
+            proof = try ours.prove(configuration, as: localID, peerHashes: result.peerHashes)
+        } catch {
+            fail(&sa, noProof(error, sa), .none)
+            return
+        }
         let negotiation = ChildNegotiation(
             child: index, spi: newSPI(owner: sa.spi), replaces: nil,
             proposals: childProposals(child, keyExchange: false), localSelectors: child.localSelectors,
             remoteSelectors: child.remoteSelectors, nonce: [], keyExchange: nil, groups: [])
-        let proof = Proof(
-            prf: result.keying.choice.pseudoRandomFunction, message: result.request, otherNonce: result.responderNonce,
-            skP: result.keys.skPi)
         var payloads: [Payload] = [.identificationInitiator(localID.payload)]
+        payloads += proof.certificates + certificateRequest(configuration.authentication.authorities)
         if let remoteID = configuration.remoteID, !remoteID.isPattern {
             // RFC 7296 §1.2: which of the responder's identities we want to talk to.
             payloads.append(.identificationResponder(remoteID.payload))
         }
-        payloads.append(.authentication(proof.prove(configuration.authentication, as: localID)))
+        payloads.append(proof.authentication)
         if let id = sa.connection, connections[id]?.established.isEmpty ?? true {
             // RFC 7296 §2.4: whatever the peer still has of us is from before a crash.
             payloads.append(.notify(NotifyPayload(.initialContact)))
@@ -45,6 +53,13 @@ extension IKEEndpoint {
                 response: result.response, keying: result.keying, skPr: result.keys.skPr, localID: localID,
                 child: negotiation))
         request(.ikeAuth, payloads, &sa)
+    }
+
+    /// CERTREQ for certificates of these authorities (RFC 7296 §3.7); nothing where no certificate is wanted.
+    func certificateRequest(_ authorities: [[UInt8]]) -> [Payload] {
+        guard !authorities.isEmpty else { return [] }
+        let hashes = authorities.prefix(CertificateLimits.authorities).flatMap { $0 }
+        return [.certificateRequest(CertificatePayload(encoding: .x509Signature, bytes: hashes))]
     }
 
     /// The response to IKE_AUTH arrived.
@@ -69,8 +84,11 @@ extension IKEEndpoint {
         let proof = Proof(
             prf: sent.keying.choice.pseudoRandomFunction, message: sent.response, otherNonce: sent.initiatorNonce,
             skP: sent.skPr)
-        guard proof.verify(authentication, configuration.authentication, identification) else {
-            fail(&sa, wrongProof(authentication, remoteID, configuration, sa), .notify(.authenticationFailed))
+        do throws(ProofFailure) {
+            _ = try proof.verify(
+                authentication, configuration, identification, certificates: contents.certificates, at: wallClock)
+        } catch {
+            fail(&sa, wrongProof(error, authentication, remoteID, configuration, sa), .notify(.authenticationFailed))
             return
         }
         if sa.local.address.isUnspecified { sa.local = Endpoint(arrival.local.address, port: sa.local.port) }

@@ -43,7 +43,8 @@ extension IKEEndpoint {
         choose(
             InitRequest(
                 bytes: bytes, message: message, contents: contents, offer: offer, share: share, nonce: nonce,
-                local: local, remote: remote),
+                local: local, remote: remote,
+                authorities: authorities(of: candidates)),
             candidates, key)
     }
 
@@ -142,6 +143,18 @@ extension IKEEndpoint {
         effects.append(.report(.failed(report)))
     }
 
+    /// The authorities of these connections, each once, as many as one CERTREQ names.
+    private func authorities(of candidates: [Connection]) -> [[UInt8]] {
+        var authorities: [[UInt8]] = []
+        for candidate in candidates {
+            for authority in candidate.configuration.authentication.authorities
+            where authorities.count < CertificateLimits.authorities && !authorities.contains(authority) {
+                authorities.append(authority)
+            }
+        }
+        return authorities
+    }
+
     /// Makes the half-open IKE SA and sends the response.
     private mutating func open(
         _ request: InitRequest, _ configuration: ConnectionConfiguration, _ choice: ProposalChoice,
@@ -171,13 +184,18 @@ extension IKEEndpoint {
                 pretendNAT: configuration.encap)
         }
         if fragmentation { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
+        let peerHashes = request.contents.signatureHashes
+        if peerHashes != nil {
+            payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashes.ours.data)))
+        }
+        payloads += certificateRequest(request.authorities)
         let header = IKEHeader(
             initiatorSPI: inputs.initiatorSPI, responderSPI: spi, exchange: .ikeSAInit, flags: .response,
             messageID: 0)
         let response = IKEMessage(header: header, payloads: payloads).serialize()
         let state = HalfOpen(
             key: key, request: request.bytes, response: response, initiatorNonce: request.nonce,
-            responderNonce: nonce, keying: keying, skPi: keys.skPi, skPr: keys.skPr)
+            responderNonce: nonce, keying: keying, peerHashes: peerHashes, skPi: keys.skPi, skPr: keys.skPr)
         var sa = IKESA(
             spi: spi, peerSPI: inputs.initiatorSPI, role: .responder, local: request.local, remote: request.remote,
             createdAt: now, window: MessageWindow(nextRequest: 0, expectedRequest: 1), state: .halfOpen(state))
@@ -208,4 +226,6 @@ private struct InitRequest {
     let nonce: [UInt8]
     let local: Endpoint
     let remote: Endpoint
+    /// Whose certificates the connections that may be meant accept.
+    let authorities: [[UInt8]]
 }

@@ -55,6 +55,9 @@ extension IKEEndpoint {
             initiatorSPI: sa.spi, responderSPI: .zero, local: sa.local, remote: sa.remote,
             pretendNAT: configuration.encap)
         if configuration.fragmentation { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
+        if configuration.authentication.usesSignatures {
+            payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashes.ours.data)))
+        }
         return IKEMessage(header: header(.ikeSAInit, response: false, id: 0, sa), payloads: payloads).serialize()
     }
 
@@ -169,7 +172,8 @@ extension IKEEndpoint {
         sendAuth(
             InitResult(
                 initiatorNonce: sent.nonce, responderNonce: nonce,
-                request: request, response: arrival.bytes, keying: keying, keys: keys),
+                request: request, response: arrival.bytes, keying: keying, keys: keys,
+                peerHashes: contents.signatureHashes),
             configuration, &sa)
     }
 
@@ -203,4 +207,6 @@ struct InitResult {
     let response: [UInt8]
     let keying: IKEKeying
     let keys: IKESAKeys
+    /// The hash functions that the peer verifies signatures with; nil without RFC 7427.
+    let peerHashes: SignatureHashes?
 }

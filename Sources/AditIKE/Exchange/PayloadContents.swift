@@ -31,6 +31,21 @@ struct PayloadContents: Sendable {
         first { if case .authentication(let payload) = $0 { payload } else { nil } }
     }
 
+    /// The X.509 certificates, in order; what else CERT can carry is not used.
+    var certificates: [[UInt8]] {
+        payloads.compactMap { payload in
+            guard case .certificate(let certificate) = payload, certificate.encoding == .x509Signature else {
+                return nil
+            }
+            return certificate.bytes
+        }
+    }
+
+    /// The hash functions that the peer announced; nil when it knows nothing of them (RFC 7427 §4).
+    var signatureHashes: SignatureHashes? {
+        notify(.signatureHashAlgorithms).map { SignatureHashes(data: $0.data) }
+    }
+
     var initiatorSelectors: [TrafficSelector]? {
         first { if case .trafficSelectorsInitiator(let payload) = $0 { payload.selectors } else { nil } }
     }
