@@ -60,7 +60,9 @@
             }
             top = sequence
         }
-        unsafe words[Int(truncatingIfNeeded: index & mask)] |= 1 << (sequence & 63)
+        // Not `|=` on the element: with it the compiler's thread sanitizer pass makes invalid code (6.3.1).
+        let word = unsafe words + Int(truncatingIfNeeded: index & mask)
+        unsafe word.pointee = word.pointee | 1 << (sequence & 63)
         return isNewest
     }
 }
