@@ -9,17 +9,21 @@ final class EventBroadcaster: Sendable {
         var nextID = 0
         var continuations: [Int: AsyncStream<GatewayEvent>.Continuation] = [:]
         var finished = false
+        /// What was sent before anybody could subscribe; nil afterwards.
+        var early: [GatewayEvent]? = []
     }
 
     private let subscribers = Mutex(Subscribers())
 
-    /// A stream of everything that is sent from now on; it ends with ``finish()``.
+    /// A stream of everything that is sent from now on; it ends with ``finish()``. The first one begins at the start.
     func subscribe() -> AsyncStream<GatewayEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: GatewayEvent.self, bufferingPolicy: .bufferingNewest(Self.bufferedEventLimit))
         let id = subscribers.withLock { subscribers -> Int? in
             guard !subscribers.finished, subscribers.continuations.count < Self.subscriberLimit else { return nil }
             subscribers.nextID += 1
+            for event in subscribers.early ?? [] { continuation.yield(event) }
+            subscribers.early = nil
             subscribers.continuations[subscribers.nextID] = continuation
             return subscribers.nextID
         }
@@ -35,7 +39,11 @@ final class EventBroadcaster: Sendable {
 
     /// Sends `event` to every subscriber; never waits.
     func send(_ event: GatewayEvent) {
-        for continuation in subscribers.withLock({ Array($0.continuations.values) }) { continuation.yield(event) }
+        let continuations = subscribers.withLock { subscribers in
+            if let early = subscribers.early, early.count < Self.earlyEventLimit { subscribers.early?.append(event) }
+            return Array(subscribers.continuations.values)
+        }
+        for continuation in continuations { continuation.yield(event) }
     }
 
     /// Ends every stream, and those asked for later.
@@ -49,6 +57,8 @@ final class EventBroadcaster: Sendable {
 
     /// Events that wait for one slow subscriber at the most.
     static let bufferedEventLimit = 1024
+    /// Events that are kept for the first subscriber at the most.
+    static let earlyEventLimit = 256
     /// Subscribers at the most.
     static let subscriberLimit = 256
 }

@@ -51,7 +51,9 @@ public final class Gateway: Sendable {
 
     deinit { stop() }
 
-    /// What happens, from now on. A slow reader loses the oldest events, never holds the gateway up.
+    /// What happens, from now on; the first stream that is asked for also has what happened since the start.
+    ///
+    /// A slow reader loses the oldest events, never holds the gateway up.
     public func events() -> AsyncStream<GatewayEvent> { broadcaster.subscribe() }
 
     /// Asks the control thread to do something; progress and outcome come as ``events()``.

@@ -43,6 +43,16 @@ import Testing
         #expect(await texts(late) == ["hello"])
     }
 
+    @Test func theFirstSubscriberMissesNothingSinceTheStart() async {
+        let broadcaster = EventBroadcaster()
+        for number in 1...EventBroadcaster.earlyEventLimit + 5 { broadcaster.send(.warning("\(number)")) }
+        let (first, second) = (broadcaster.subscribe(), broadcaster.subscribe())
+        broadcaster.send(.warning("now"))
+        broadcaster.finish()
+        #expect(await texts(first) == (1...EventBroadcaster.earlyEventLimit).map(String.init) + ["now"])
+        #expect(await texts(second) == ["now"])
+    }
+
     @Test func afterTheEndNothingBegins() async {
         let broadcaster = EventBroadcaster()
         broadcaster.finish()
