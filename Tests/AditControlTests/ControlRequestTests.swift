@@ -3,6 +3,7 @@
 
 import AditIKE
 import AditLinux
+import AditWire
 import Testing
 
 @testable import AditControl

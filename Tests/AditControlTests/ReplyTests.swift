@@ -2,6 +2,7 @@
 // Adit: AditControlTests
 
 import AditLinux
+import AditWire
 import Testing
 
 @testable import AditControl
