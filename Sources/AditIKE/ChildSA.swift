@@ -29,6 +29,8 @@ struct ChildSA: Sendable {
         case superseded(by: SPI)
         /// We asked the peer to delete it, or are about to.
         case deleting
+        /// Replaced and deleted at the peer; it still receives what is under way.
+        case draining
     }
 }
 

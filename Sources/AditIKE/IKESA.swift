@@ -159,8 +159,10 @@ struct Session: Sendable {
     /// The index of the child with this inbound SPI.
     func index(inbound spi: SPI) -> Int? { children.firstIndex { $0.inbound == spi } }
 
-    /// The index of the child with this outbound SPI.
-    func index(outbound spi: SPI) -> Int? { children.firstIndex { $0.outbound == spi } }
+    /// The index of the child with this outbound SPI, unless the peer has deleted it already.
+    func index(outbound spi: SPI) -> Int? {
+        children.firstIndex { $0.outbound == spi && $0.phase != .draining }
+    }
 
     /// The children of configuration `child` that are neither replaced nor being deleted.
     func live(child: Int) -> ChildSA? { children.last { $0.child == child && $0.phase == .installed } }

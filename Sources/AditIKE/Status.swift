@@ -10,7 +10,9 @@ extension IKEEndpoint {
     private func status(of connection: Connection) -> ConnectionStatus {
         let sas = connection.ikeSAs.compactMap { ikeSAs[$0] }
         let children = sas.flatMap { sa in
-            (sa.session?.children ?? []).map { status(of: $0, connection.configuration.children[$0.child]) }
+            (sa.session?.children ?? []).filter { $0.phase != .draining }.map {
+                status(of: $0, connection.configuration.children[$0.child])
+            }
         }
         return ConnectionStatus(
             name: connection.configuration.name, state: state(of: connection),

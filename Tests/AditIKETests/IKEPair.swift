@@ -381,3 +381,38 @@ enum Sides {
         return [[left], [right]]
     }
 }
+
+extension IKEPair {
+    /// Brings connection `c` up from node 0; whether both sides have `children` children then.
+    func connect(from node: Int = 0, children: Int = 1) -> Bool {
+        command(.initiate(connection: "c", child: nil), node)
+        return run(20) { nodes.prefix(2).allSatisfy { $0.established() && $0.children.count == children } }
+    }
+
+    /// Reports of a node by name.
+    func reports(_ node: Int) -> [String] { nodes[node].reports.map(\.name) }
+
+    /// The failure codes that a node reported.
+    func codes(_ node: Int) -> [FailureReport.Code] { nodes[node].failures.map(\.code) }
+
+    /// The trace, for a failing expectation.
+    var story: String { trace.joined(separator: "\n") }
+
+    /// Seals a message of a node's newest IKE SA, as the peer would receive it: for messages that a machine never sends.
+    func forge(_ node: Int, _ exchange: ExchangeType, _ payloads: [Payload]) -> [UInt8]? {
+        let endpoint = nodes[node].endpoint
+        guard let spi = endpoint.ikeSAs.spis.last, let sa = endpoint.ikeSAs[spi], let keying = sa.keying else {
+            return nil
+        }
+        let header = endpoint.header(exchange, response: false, id: sa.window.nextRequest, sa)
+        return keying.sealer.seal(header, payloads)
+    }
+
+    /// Hands bytes to a node as if its peer had sent them.
+    func inject(_ bytes: [UInt8], to node: Int, port: UInt16 = 4500) {
+        event(
+            .datagram(
+                bytes, local: Endpoint(nodes[node].address, port: port),
+                remote: Endpoint(nodes[1 - node].address, port: port)), node)
+    }
+}

@@ -114,7 +114,11 @@ extension IKEEndpoint {
             sa.session?.children[index].phase = .superseded(by: negotiation.spi)
             sa.session?.children[winner].phase = .installed
         }
-        if let old = negotiation.replaces, sa.session?.index(inbound: old) != nil { startDelete([old], &sa) }
+        if let old = negotiation.replaces, let index = sa.session?.index(inbound: old),
+            sa.session?.children[index].phase != .draining
+        {
+            startDelete([old], &sa)
+        }
     }
 
     /// The peer refused a child.
@@ -169,6 +173,10 @@ extension IKEEndpoint {
         guard let owner = childOwners[spi] else { return }
         withIKESA(owner) { endpoint, sa in
             guard let index = sa.session?.index(inbound: spi), let child = sa.session?.children[index] else { return }
+            if child.phase == .draining {
+                endpoint.removeChild(at: index, &sa)
+                return
+            }
             if case .superseded(let successor) = child.phase, let next = sa.session?.index(inbound: successor) {
                 endpoint.activateOutbound(at: next, &sa)
             }

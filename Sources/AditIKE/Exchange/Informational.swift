@@ -60,7 +60,7 @@ extension IKEEndpoint {
         }
         // RFC 7296 §1.4.1: deletions that cross are not named again.
         let crossed = child.phase == .deleting && isDeleteOutstanding(child.inbound, sa)
-        removeChild(at: index, &sa)
+        drainOrRemove(at: index, &sa)
         sa.session?.tasks.removeAll { $0 == .deleteChildren([child.inbound]) || $0 == .rekeyChild(child.inbound) }
         if child.phase == .installed { wantAgain(child.child, sa) }
         return crossed ? nil : child.inbound
@@ -102,10 +102,29 @@ extension IKEEndpoint {
     /// The peer has deleted its halves.
     mutating func finishDelete(_ spis: [SPI], _ sa: inout IKESA) {
         for spi in spis {
-            guard let index = sa.session?.index(inbound: spi) else { continue }
-            removeChild(at: index, &sa)
+            guard let index = sa.session?.index(inbound: spi), sa.session?.children[index].phase != .draining
+            else { continue }
+            drainOrRemove(at: index, &sa)
         }
     }
+
+    /// A Child SA is deleted at the peer: one that has a successor receives a little longer what is under way.
+    private mutating func drainOrRemove(at index: Int, _ sa: inout IKESA) {
+        guard let session = sa.session else { return }
+        let child = session.children[index]
+        var replaced = session.children.contains { $0.replaces == child.inbound }
+        if case .superseded = child.phase { replaced = true }
+        guard replaced else {
+            removeChild(at: index, &sa)
+            return
+        }
+        sa.session?.children[index].phase = .draining
+        timers.cancel(.rekeyChild(child.inbound))
+        timers.set(.expireChild(child.inbound), at: now + Self.drainTime)
+    }
+
+    /// How long packets on an old SA may be under way.
+    private static let drainTime: Duration = .seconds(5)
 
     /// Answers INFORMATIONAL on an IKE SA that is on its way out.
     mutating func answerWhileClosing(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
