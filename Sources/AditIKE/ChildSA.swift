@@ -18,6 +18,8 @@ struct ChildSA: Sendable {
     var rekeyAt: Timestamp?
     /// Whether we send on it; false after a rekey by the peer, until the peer shows that it receives on it.
     var outboundActive: Bool
+    /// Whether we asked for it.
+    let weInitiated: Bool
     /// The SA that this one replaces.
     var replaces: SPI?
     var phase = Phase.installed
@@ -46,4 +48,15 @@ enum IKETask: Equatable, Sendable {
     case rekeyIKE
     /// Ask whether the peer lives.
     case liveness
+}
+
+extension IKETask {
+    /// The Child SA that the peer must know for this.
+    var childSPI: SPI? {
+        switch self {
+        case .rekeyChild(let spi): spi
+        case .deleteChildren(let spis): spis.first
+        case .createChild, .rekeyIKE, .liveness: nil
+        }
+    }
 }

@@ -45,6 +45,10 @@ extension IKEEndpoint {
         peers[PeerKey(connection: id, identity: remoteID), default: []].append(sa.spi)
         if configuration.dpdDelay > .zero { timers.set(.liveness(sa.spi), at: now + configuration.dpdDelay) }
         if sa.localBehindNAT { timers.set(.keepalive(sa.spi), at: now + limits.keepaliveInterval) }
+        if !startedChildren(id).isEmpty {
+            // Whichever side made it, what starts by itself and is missing then is asked for.
+            timers.set(.initiate(id), at: now + Self.completion)
+        }
         if configuration.ikeRekeyTime > .zero {
             let rekeyAt = now + jittered(configuration.ikeRekeyTime)
             sa.session?.rekeyAt = rekeyAt
@@ -241,6 +245,7 @@ extension IKEEndpoint {
 
     /// Forgetting after the last answer: longer than a peer retransmits at short intervals.
     static let lingering: Duration = .seconds(30)
+    private static let completion: Duration = .seconds(3)
     private static let rivalProbe: Duration = .seconds(4)
     private static let overlapWindow: Duration = .seconds(60)
 }

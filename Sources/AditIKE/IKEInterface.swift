@@ -61,8 +61,9 @@ public enum IKEEffect: Sendable {
 
 /// A pair of ESP SAs as IKE agreed it.
 public struct ChildSAInstallation: Sendable {
-    /// The connection's and the child's names.
+    /// The connection's name.
     public var connection: String
+    /// The child's name.
     public var child: String
     /// The SPI that we chose, by which the peer sends to us.
     public var inboundSPI: SPI
@@ -72,14 +73,17 @@ public struct ChildSAInstallation: Sendable {
     public var suite: CipherSuite
     /// Whether sequence numbers are extended.
     public var esn: Bool
-    /// Encryption key (salt included), then integrity key.
+    /// What opens the peer's packets: encryption key (salt included), then integrity key.
     public var inboundKey: SecretBytes
+    /// What seals our packets: encryption key (salt included), then integrity key.
     public var outboundKey: SecretBytes
-    /// The selectors agreed, after narrowing.
+    /// What is protected on our side, after narrowing.
     public var localSelectors: [TrafficSelector]
+    /// What is protected on the peer's side, after narrowing.
     public var remoteSelectors: [TrafficSelector]
-    /// The outer endpoints.
+    /// Our outer endpoint.
     public var local: Endpoint
+    /// The peer's outer endpoint.
     public var remote: Endpoint
     /// The inbound SPI of the SA that this one replaces.
     public var replaces: SPI?

@@ -150,8 +150,19 @@ struct Session: Sendable {
     var postponedSince: Timestamp?
     /// What the outstanding request asks.
     var exchange: IKEExchange?
+    /// The IKE SA whose successor this may become: both sides rekey it at once, and it is not decided which one inherits.
+    var inheritsFrom: IKESPI?
+    /// The Child SA that we accepted last, until the peer shows that our answer arrived: what it may not know of yet is
+    /// neither rekeyed nor deleted.
+    var unconfirmed: Unconfirmed?
     /// A newer IKE SA to the same peer exists since then, and this one is kept until it is clear which one stays.
     var rivalSince: Timestamp?
+
+    /// A Child SA and when we accepted it.
+    struct Unconfirmed: Sendable {
+        let inbound: SPI
+        let since: Timestamp
+    }
 
     /// Tasks of one IKE SA at the most.
     static let taskLimit = 1024

@@ -22,18 +22,27 @@ public struct ConnectionStatus: Sendable {
 
 /// A snapshot of one IKE SA.
 public struct IKESAStatus: Sendable, Equatable {
+    /// Which side began the IKE SA.
     public var role: IKEReport.Role
+    /// Our outer endpoint.
     public var local: Endpoint
+    /// The peer's outer endpoint.
     public var remote: Endpoint
+    /// Who we say we are.
     public var localID: Identity
+    /// Who the peer proved to be; nil before that.
     public var remoteID: Identity?
-    /// Whether a NAT was detected before us, and before the peer (RFC 7296 §2.23).
+    /// Whether a NAT was detected before us (RFC 7296 §2.23).
     public var localBehindNAT: Bool
+    /// Whether a NAT was detected before the peer, or the peer pretends to be behind one.
     public var remoteBehindNAT: Bool
+    /// The original initiator's SPI.
     public var initiatorSPI: UInt64
+    /// The original responder's SPI.
     public var responderSPI: UInt64
     /// The suite in swanctl's keywords, for example `aes256gcm16-prfsha384-x25519`.
     public var proposal: String
+    /// When both sides were authenticated, or the rekey was done.
     public var establishedAt: Timestamp
     /// When it will be rekeyed; nil never.
     public var rekeyAt: Timestamp?
@@ -41,15 +50,23 @@ public struct IKESAStatus: Sendable, Equatable {
 
 /// A snapshot of one Child SA as IKE knows it; packet counters are the data plane's.
 public struct ChildSAStatus: Sendable, Equatable {
+    /// The child's name.
     public var name: String
+    /// The SPI by which the peer sends to us.
     public var inboundSPI: SPI
+    /// The SPI by which we send to the peer.
     public var outboundSPI: SPI
     /// The suite in swanctl's keywords, for example `aes128gcm16`.
     public var proposal: String
+    /// Whether sequence numbers are extended.
     public var esn: Bool
+    /// The anti-replay window in packets.
     public var replayWindow: Int
+    /// What is protected on our side, after narrowing.
     public var localSelectors: [TrafficSelector]
+    /// What is protected on the peer's side, after narrowing.
     public var remoteSelectors: [TrafficSelector]
+    /// When the SA was put into the data plane.
     public var installedAt: Timestamp
     /// When it will be rekeyed; nil never.
     public var rekeyAt: Timestamp?

@@ -21,6 +21,7 @@ extension IKEEndpoint {
         withIKESA(owner) { endpoint, sa in
             guard let index = sa.session?.index(inbound: spi) else { return }
             sa.session?.lastInbound = endpoint.now
+            if sa.session?.unconfirmed?.inbound == spi { sa.session?.unconfirmed = nil }
             // RFC 7296 §2.8: the peer sends on it, so it receives on it.
             endpoint.activateOutbound(at: index, &sa)
         }

@@ -30,14 +30,12 @@ extension IKEEndpoint {
             answerInit(bytes, header: header, local: local, remote: remote)
             return
         }
-        // RFC 7296 §3.1: the Initiator flag says which of the two SPIs is ours.
-        let ours = header.flags.contains(.initiator) ? header.responderSPI : header.initiatorSPI
-        guard ikeSAs.contains(ours) else {
+        let arrival = Arrival(bytes: bytes, header: header, local: local, remote: remote)
+        guard ikeSAs.contains(arrival.ours) else {
             refuseUnknownSPI(header, local: local, remote: remote)
             return
         }
-        let arrival = Arrival(bytes: bytes, header: header, local: local, remote: remote)
-        withIKESA(ours) { endpoint, sa in endpoint.receive(arrival, &sa) }
+        withIKESA(arrival.ours) { endpoint, sa in endpoint.receive(arrival, &sa) }
     }
 
     /// Takes an IKE SA out, works on it, and puts it back.
@@ -130,6 +128,9 @@ extension IKEEndpoint {
     }
 
     private mutating func receiveRequest(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
+        // The window is one: a next request means that our last answer arrived.
+        sa.session?.unconfirmed = nil
+        if sa.session?.inheritsFrom != nil, !PayloadContents(payloads).deletesIKESA { inherit(&sa) }
         switch (sa.state, arrival.header.exchange) {
         case (.halfOpen, .ikeAuth): answerAuth(payloads, arrival, &sa)
         case (.established, .createChildSA): answerCreateChild(payloads, arrival, &sa)
@@ -248,6 +249,9 @@ struct Arrival: Sendable {
     let header: IKEHeader
     let local: Endpoint
     let remote: Endpoint
+
+    /// The SPI of the two that we chose (RFC 7296 §3.1).
+    var ours: IKESPI { header.flags.contains(.initiator) ? header.responderSPI : header.initiatorSPI }
 }
 
 extension Payload {

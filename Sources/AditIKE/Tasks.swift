@@ -33,6 +33,13 @@ extension IKEEndpoint {
                 fail(&sa, peerFault(.limitReached, "the Message IDs are used up", sa), .none)
                 return
             }
+            if let spi = task.childSPI, let unconfirmed = sa.session?.unconfirmed, unconfirmed.inbound == spi,
+                now - unconfirmed.since < Self.confirmationLimit
+            {
+                sa.session?.postponed.append(task)
+                timers.set(.retry(sa.spi), at: now + spread(Self.confirmationInterval))
+                continue
+            }
             switch task {
             case .createChild(let child): requestChild(child, replacing: nil, groups: [], &sa)
             case .rekeyChild(let spi): requestRekey(of: spi, &sa)
@@ -85,6 +92,8 @@ extension IKEEndpoint {
         if sa.session?.postponed.isEmpty ?? false { sa.session?.postponedSince = nil }
     }
 
+    private static let confirmationInterval: Duration = .seconds(1)
+    private static let confirmationLimit: Duration = .seconds(60)
     private static let postponeInterval: Duration = .seconds(4)
     private static let postponeLimit: Duration = .seconds(180)
 }

@@ -10,7 +10,13 @@ import AditWire
 struct SplitMix: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    init(_ seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 0x1234_5678_9abc_def1 }
+    init(_ seed: UInt64) {
+        // The seed is mixed, else neighbouring seeds would give one stream, shifted.
+        var value = seed &+ 0x1234_5678_9abc_def1
+        value = (value ^ (value >> 32)) &* 0xd6e8_feb8_6659_fd93
+        value = (value ^ (value >> 32)) &* 0xd6e8_feb8_6659_fd93
+        state = value ^ (value >> 32)
+    }
 
     mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15

@@ -305,7 +305,10 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
     }
 
     @Test func aSecretNeverGetsIntoAMessage() {
-        for value in ["31337", "31337abc", "\"31337\\x\"", "\"31337", "true", "[\"31337\"]", "\"0x31337\"", "\"0s31337\"", "{ a = 31337 }", "31337.5"] {
+        for value in [
+            "31337", "31337abc", "\"31337\\x\"", "\"31337", "true", "[\"31337\"]", "\"0x31337\"", "\"0s31337\"",
+            "{ a = 31337 }", "31337.5",
+        ] {
             let text = connection().replacing("\"\(secret)\"", with: value)
             #expect(!lines(text).joined().contains("31337"), "\(value)")
             #expect(lines(text).contains { $0.hasPrefix("t.toml:3: ") })

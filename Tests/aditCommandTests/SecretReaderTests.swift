@@ -85,8 +85,8 @@ private func key(_ file: ConfigurationFile) -> SecretBytes? {
         #expect(file.gateway == nil)
         #expect(
             file.errors.map(\.description) == [
-                "\(toml):3: connections.hq.psk_file: found \"\(secret)\" with mode \(String(mode, radix: 8)), readable by "
-                    + "others; allowed is 600: chmod 600 \(secret)"
+                "\(toml):3: connections.hq.psk_file: found \"\(secret)\" with mode \(String(mode, radix: 8)), readable "
+                    + "by others; allowed is 600: chmod 600 \(secret)"
             ])
     }
 

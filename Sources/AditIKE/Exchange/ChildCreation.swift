@@ -138,7 +138,7 @@ extension IKEEndpoint {
             esn: agreement.choice.extendedSequenceNumbers, localSelectors: agreement.local,
             remoteSelectors: agreement.remote, installedAt: now,
             rekeyAt: child.rekeyTime > .zero ? now + jittered(child.rekeyTime) : nil,
-            outboundActive: outboundActive, replaces: replaces)
+            outboundActive: outboundActive, weInitiated: keying.weInitiated, replaces: replaces)
         let ends = espEndpoints(sa)
         effects.append(
             .installChild(
@@ -156,6 +156,7 @@ extension IKEEndpoint {
             timers.set(.expireChild(inbound), at: now + child.rekeyTime * Self.hardLifetimeTenths / 10)
         }
         sa.session?.children.append(entry)
+        if !keying.weInitiated { sa.session?.unconfirmed = Session.Unconfirmed(inbound: inbound, since: now) }
         return .childInstalled(
             connection: configuration.name, child: child.name, status(of: entry, child), replaces: replaces)
     }

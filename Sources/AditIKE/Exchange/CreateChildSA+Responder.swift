@@ -41,6 +41,12 @@ extension IKEEndpoint {
             throw ChildRefusal(notify: NotifyPayload(.noAdditionalSAs))
         }
         let agreement = try agree(contents, configuration, rekeying: old, keyExchange: true, sa)
+        if old == nil, let twin = session.live(child: agreement.child), twin.weInitiated,
+            now - twin.installedAt < Self.crossingWindow
+        {
+            // Both sides asked for the same child at once, and ours came first: the peer will see that it is there.
+            throw ChildRefusal(notify: NotifyPayload(.temporaryFailure))
+        }
         let ours = entropy.bytes(Self.nonceLength)
         var keying = ChildKeying(initiatorNonce: nonce, responderNonce: ours, weInitiated: false)
         var share: Payload?
@@ -55,7 +61,8 @@ extension IKEEndpoint {
         // RFC 7296 §2.8: on a rekey we send on the old SA until the peer shows that it has the new one.
         let report = install(
             agreement, inbound: inbound, keying, replaces: old?.inbound, outboundActive: old == nil, &sa)
-        if let old { supersede(old, by: inbound, nonces: (nonce, ours), &sa) }
+        noteCollision(agreement.child, replacing: old, inbound, nonces: (nonce, ours), &sa)
+        if let old { supersede(old, by: inbound, &sa) }
         var payloads = childAnswer(agreement, inbound)
         payloads.insert(.nonce(NoncePayload(ours)), at: 1)
         if let share { payloads.insert(share, at: 2) }
@@ -79,15 +86,20 @@ extension IKEEndpoint {
         return child
     }
 
-    /// The peer made a successor of `old`; when we were about to make one too, the nonces will decide.
-    private mutating func supersede(
-        _ old: ChildSA, by inbound: SPI, nonces: ([UInt8], [UInt8]), _ sa: inout IKESA
+    /// When we are asking for the same at this moment, the nonces will decide which SA stays (RFC 7296 §2.8.1).
+    private mutating func noteCollision(
+        _ child: Int, replacing old: ChildSA?, _ inbound: SPI, nonces: ([UInt8], [UInt8]), _ sa: inout IKESA
     ) {
+        guard case .child(var negotiation) = sa.session?.exchange, negotiation.child == child,
+            negotiation.replaces == old?.inbound
+        else { return }
         let lowest = nonces.0.lexicographicallyPrecedes(nonces.1) ? nonces.0 : nonces.1
-        if case .child(var negotiation) = sa.session?.exchange, negotiation.replaces == old.inbound {
-            negotiation.collision = ChildNegotiation.Collision(inbound: inbound, lowestNonce: lowest)
-            sa.session?.exchange = .child(negotiation)
-        }
+        negotiation.collision = ChildNegotiation.Collision(inbound: inbound, lowestNonce: lowest)
+        sa.session?.exchange = .child(negotiation)
+    }
+
+    /// The peer made a successor of `old`, and will delete it.
+    private mutating func supersede(_ old: ChildSA, by inbound: SPI, _ sa: inout IKESA) {
         guard let index = sa.session?.index(inbound: old.inbound) else { return }
         sa.session?.children[index].phase = .superseded(by: inbound)
         sa.session?.tasks.removeAll { $0 == .rekeyChild(old.inbound) }
@@ -97,5 +109,6 @@ extension IKEEndpoint {
         timers.set(.expireChild(old.inbound), at: now + Self.supersededLifetime)
     }
 
-    private static let supersededLifetime: Duration = .seconds(60)
+    private static let crossingWindow: Duration = .seconds(10)
+    static let supersededLifetime: Duration = .seconds(60)
 }

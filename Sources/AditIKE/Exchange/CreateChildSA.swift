@@ -113,6 +113,8 @@ extension IKEEndpoint {
             // The peer deletes its redundant one.
             sa.session?.children[index].phase = .superseded(by: negotiation.spi)
             sa.session?.children[winner].phase = .installed
+            timers.cancel(.rekeyChild(collision.inbound))
+            timers.set(.expireChild(collision.inbound), at: now + Self.supersededLifetime)
         }
         if let old = negotiation.replaces, let index = sa.session?.index(inbound: old),
             sa.session?.children[index].phase != .draining

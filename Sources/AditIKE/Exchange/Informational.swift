@@ -9,7 +9,7 @@ extension IKEEndpoint {
     /// Answers INFORMATIONAL on an authenticated IKE SA.
     mutating func answerInformational(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
         let contents = PayloadContents(payloads)
-        if contents.deletes.contains(where: { $0.securityProtocol == .ike }) {
+        if contents.deletesIKESA {
             answerIKEDelete(arrival, &sa)
             return
         }
@@ -34,8 +34,15 @@ extension IKEEndpoint {
 
     private mutating func answerIKEDelete(_ arrival: Arrival, _ sa: inout IKESA) {
         answer([], arrival, &sa)
+        if sa.session?.inheritsFrom != nil {
+            // RFC 7296 §2.8.2: the redundant one of a simultaneous rekey, deleted by its maker.
+            end(&sa, .linger)
+            return
+        }
         // RFC 7296 §2.8.2: the peer rekeyed the IKE SA before it knew of our attempt; its new one takes over.
-        if case .rekeyIKE(let rekey) = sa.session?.exchange, let collision = rekey.collision {
+        if case .rekeyIKE(let rekey) = sa.session?.exchange, let collision = rekey.collision,
+            ikeSAs[collision.spi]?.session != nil
+        {
             moveChildren(from: &sa, to: collision.spi)
             retire(&sa, .linger)
             return
@@ -130,7 +137,7 @@ extension IKEEndpoint {
     mutating func answerWhileClosing(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
         answer([], arrival, &sa)
         guard case .closing(var closing) = sa.state,
-            PayloadContents(payloads).deletes.contains(where: { $0.securityProtocol == .ike })
+            PayloadContents(payloads).deletesIKESA
         else { return }
         // RFC 7296 §2.25.2: our own request to close is forgotten.
         settle(&sa)

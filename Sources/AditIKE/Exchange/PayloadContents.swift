@@ -62,6 +62,9 @@ struct PayloadContents: Sendable {
         payloads.compactMap { if case .delete(let payload) = $0 { payload } else { nil } }
     }
 
+    /// Whether the IKE SA itself is to be deleted.
+    var deletesIKESA: Bool { deletes.contains { $0.securityProtocol == .ike } }
+
     /// Notifications that say that something failed.
     var errors: [NotifyPayload] { notifies.filter(\.type.isError) }
 

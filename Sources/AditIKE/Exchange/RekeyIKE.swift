@@ -36,6 +36,9 @@ extension IKEEndpoint {
     mutating func finishIKERekey(_ contents: PayloadContents, _ rekey: IKERekey, _ sa: inout IKESA) {
         guard let session = sa.session, let id = sa.connection, let configuration = connections[id]?.configuration
         else { return }
+        var rekey = rekey
+        // The peer has deleted the one that it made.
+        if let collision = rekey.collision, ikeSAs[collision.spi]?.session == nil { rekey.collision = nil }
         if let error = contents.errors.first {
             ikeRekeyRefused(error, rekey, configuration, &sa)
             return
@@ -65,6 +68,10 @@ extension IKEEndpoint {
         guard let collision = rekey.collision, lowest.lexicographicallyPrecedes(collision.lowestNonce) else {
             // Ours stays. RFC 7296 §2.8: the side that made it deletes the old one.
             moveChildren(from: &sa, to: rekey.spi)
+            if let collision = rekey.collision {
+                // The peer deletes its own, unless it has never come to know that it exists.
+                withIKESA(collision.spi) { endpoint, redundant in endpoint.end(&redundant, .linger) }
+            }
             retire(&sa, .delete)
             return
         }
@@ -154,6 +161,7 @@ extension IKEEndpoint {
             let lowest = nonce.lexicographicallyPrecedes(ours) ? nonce : ours
             rekey.collision = IKERekey.Collision(spi: spi, lowestNonce: lowest)
             sa.session?.exchange = .rekeyIKE(rekey)
+            withIKESA(spi) { _, candidate in candidate.session?.inheritsFrom = arrival.ours }
             return
         }
         moveChildren(from: &sa, to: spi)
@@ -186,6 +194,21 @@ extension IKEEndpoint {
         ikeSAs.insert(sa)
     }
 
+    /// The peer uses the IKE SA that it made in a simultaneous rekey, so it has decided: it has inherited the children.
+    mutating func inherit(_ sa: inout IKESA) {
+        guard let old = sa.session?.inheritsFrom else { return }
+        let spi = sa.spi
+        // The successor is put back while its predecessor hands over.
+        ikeSAs.putBack(sa)
+        withIKESA(old) { endpoint, old in
+            endpoint.settle(&old)
+            endpoint.moveChildren(from: &old, to: spi)
+            endpoint.retire(&old, .linger)
+        }
+        guard let again = ikeSAs.take(spi) else { return }
+        sa = again
+    }
+
     /// Moves children and plans to the successor, which is from now on the connection's IKE SA (RFC 7296 §2.8).
     mutating func moveChildren(from old: inout IKESA, to spi: IKESPI) {
         guard let session = old.session else { return }
@@ -194,6 +217,7 @@ extension IKEEndpoint {
         old.session?.postponed = []
         unregister(old)
         withIKESA(spi) { endpoint, new in
+            new.session?.inheritsFrom = nil
             new.session?.children = session.children
             for child in session.children { endpoint.childOwners[child.inbound] = spi }
             endpoint.register(&new)

@@ -5,20 +5,33 @@ internal import AditWire
 
 /// One payload of an IKE message (RFC 7296 §3.2).
 public enum Payload: Hashable, Sendable {
+    /// SA (RFC 7296 §3.3).
     case securityAssociation(SecurityAssociationPayload)
+    /// KE (RFC 7296 §3.4).
     case keyExchange(KeyExchangePayload)
+    /// IDi (RFC 7296 §3.5).
     case identificationInitiator(IdentificationPayload)
+    /// IDr (RFC 7296 §3.5).
     case identificationResponder(IdentificationPayload)
+    /// CERT (RFC 7296 §3.6).
     case certificate(CertificatePayload)
+    /// CERTREQ (RFC 7296 §3.7).
     case certificateRequest(CertificatePayload)
+    /// AUTH (RFC 7296 §3.8).
     case authentication(AuthenticationPayload)
+    /// Ni or Nr (RFC 7296 §3.9).
     case nonce(NoncePayload)
+    /// N (RFC 7296 §3.10).
     case notify(NotifyPayload)
+    /// D (RFC 7296 §3.11).
     case delete(DeletePayload)
     /// A vendor's mark, opaque (RFC 7296 §3.12).
     case vendorID([UInt8])
+    /// TSi (RFC 7296 §3.13).
     case trafficSelectorsInitiator(TrafficSelectorPayload)
+    /// TSr (RFC 7296 §3.13).
     case trafficSelectorsResponder(TrafficSelectorPayload)
+    /// CP (RFC 7296 §3.15).
     case configuration(ConfigurationPayload)
     /// An EAP message, opaque (RFC 7296 §3.16).
     case eap([UInt8])

@@ -38,8 +38,8 @@ final class ActiveConfiguration: Sendable {
         }
         // One reload at a time: what the gateway is told last is what is kept here.
         let summary = configuration.withLock { current in
-            let summary = Self.difference(current, next)
             gateway.perform(.configure(next.connections))
+            let summary = Self.difference(current, next)
             current.connections = next.connections
             return summary
         }

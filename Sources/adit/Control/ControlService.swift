@@ -13,6 +13,14 @@ protocol ControlledGateway: Sendable {
 
 extension Gateway: ControlledGateway {}
 
+/// Where answers go: a client's channel, or a list in tests.
+protocol AnswerSink: AnyObject {
+    /// Sends one line; false when nobody reads any more.
+    func send(_ value: JSONValue) -> Bool
+    /// Whether the client has gone.
+    var isClosed: Bool { get }
+}
+
 /// Answers control requests. Called by one thread a client; never holds the gateway up.
 struct ControlService: Sendable {
     let gateway: any ControlledGateway
@@ -23,7 +31,7 @@ struct ControlService: Sendable {
     var attemptLimit: Duration = .seconds(120)
 
     /// Answers `request` on `channel`.
-    func answer(_ request: ControlRequest, _ channel: LineChannel) {
+    func answer(_ request: ControlRequest, _ channel: any AnswerSink) {
         switch request {
         case .status:
             let document = StatusDocument(
@@ -45,7 +53,7 @@ struct ControlService: Sendable {
         }
     }
 
-    private func up(_ name: String, _ channel: LineChannel) {
+    private func up(_ name: String, _ channel: any AnswerSink) {
         let connection = configuration.current.connections.first { $0.name == name }
         let wanted = Set((connection?.children ?? []).map(\.name))
         events.following { follower in
@@ -65,7 +73,7 @@ struct ControlService: Sendable {
         }
     }
 
-    private func down(_ name: String, _ channel: LineChannel) {
+    private func down(_ name: String, _ channel: any AnswerSink) {
         gateway.perform(.terminate(connection: name))
         let deadline = ContinuousClock.now + .seconds(5)
         // The machine closes on its own side at once; the peer's answer to the DELETE is a courtesy.
@@ -80,7 +88,7 @@ struct ControlService: Sendable {
             : done("\(name) is down", channel)
     }
 
-    private func rekey(_ name: String, ike: Bool, _ channel: LineChannel) {
+    private func rekey(_ name: String, ike: Bool, _ channel: any AnswerSink) {
         events.following { follower in
             guard let now = status(of: name), now.state == .established, ike || !now.children.isEmpty else {
                 return fail(
@@ -103,7 +111,7 @@ struct ControlService: Sendable {
 
     /// Passes a connection's events on as progress, until `finished` says something, or it failed.
     private func follow(
-        _ name: String, _ follower: EventFollower, _ channel: LineChannel, _ finished: (IKEReport) -> String?
+        _ name: String, _ follower: EventFollower, _ channel: any AnswerSink, _ finished: (IKEReport) -> String?
     ) {
         let deadline = ContinuousClock.now + attemptLimit
         while ContinuousClock.now < deadline {
@@ -112,10 +120,14 @@ struct ControlService: Sendable {
                 continue
             }
             let text = EventText(event)
-            guard text.connection == name, case .ike(let report) = event else { continue }
+            guard case .ike(let report) = event, text.connection == name else {
+                // A problem of the system may be why nothing comes of it: a refused command, a route, an interface.
+                if case .warning(let warning) = event, !channel.send(ControlAnswer.progress(warning).json) { return }
+                continue
+            }
             if case .failed(let failure) = report {
-                return fail(
-                    failure.code.rawValue, failure.message, "\(failure.suggestion) (adit explain \(name))", channel)
+                let remedy = failure.suggestion.hasSuffix(".") ? failure.suggestion.dropLast() : failure.suggestion[...]
+                return fail(failure.code.rawValue, failure.message, "\(remedy) (adit explain \(name))", channel)
             }
             guard channel.send(ControlAnswer.progress(text.message).json) else { return }
             if let message = finished(report) { return done(message, channel) }
@@ -128,7 +140,7 @@ struct ControlService: Sendable {
             channel)
     }
 
-    private func explain(_ name: String?, _ channel: LineChannel) {
+    private func explain(_ name: String?, _ channel: any AnswerSink) {
         if let name, !isKnown(name, channel) { return }
         let names: [String?] = name.map { [$0] } ?? gateway.status().connections.map(\.name) + [nil]
         let failures = names.compactMap { name in
@@ -138,7 +150,7 @@ struct ControlService: Sendable {
         send(.result(.object([("failures", .array(failures)), ("state", .optional(state))])), channel)
     }
 
-    private func reload(_ channel: LineChannel) {
+    private func reload(_ channel: any AnswerSink) {
         switch configuration.reload(into: gateway) {
         case .success(let summary): done(summary, channel)
         case .failure(let refusal):
@@ -147,7 +159,7 @@ struct ControlService: Sendable {
         }
     }
 
-    private func isKnown(_ name: String, _ channel: LineChannel) -> Bool {
+    private func isKnown(_ name: String, _ channel: any AnswerSink) -> Bool {
         let names = configuration.current.connections.map(\.name)
         guard !names.contains(name) else { return true }
         let near = nearestWord(to: name, among: names).map { "did you mean \"\($0)\"?" }
@@ -158,13 +170,13 @@ struct ControlService: Sendable {
 
     private func status(of name: String) -> ConnectionStatus? { gateway.status().connections.first { $0.name == name } }
 
-    private func done(_ message: String, _ channel: LineChannel) {
+    private func done(_ message: String, _ channel: any AnswerSink) {
         send(.result(.object([("message", .string(message))])), channel)
     }
 
-    private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: LineChannel) {
+    private func fail(_ code: String, _ message: String, _ suggestion: String, _ channel: any AnswerSink) {
         send(.error(code: code, message: message, suggestion: suggestion), channel)
     }
 
-    private func send(_ answer: ControlAnswer, _ channel: LineChannel) { _ = channel.send(answer.json) }
+    private func send(_ answer: ControlAnswer, _ channel: any AnswerSink) { _ = channel.send(answer.json) }
 }

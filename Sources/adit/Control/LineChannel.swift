@@ -7,7 +7,7 @@ internal import Glibc
 ///
 /// Used by one thread at a time. Sending and receiving give up after a time, so a peer that stands still holds only
 /// this channel up.
-final class LineChannel {
+final class LineChannel: AnswerSink {
     /// How receiving a line ended.
     enum Reception: Equatable {
         case line([UInt8])
@@ -75,8 +75,11 @@ final class LineChannel {
     }
 
     /// Sends one line; false when the other side is gone or does not read.
-    func send(_ value: JSONValue) -> Bool {
-        var rest = Array((value.text + "\n").utf8)[...]
+    func send(_ value: JSONValue) -> Bool { sendBytes(Array((value.text + "\n").utf8)) }
+
+    /// Sends bytes as they are.
+    func sendBytes(_ bytes: [UInt8]) -> Bool {
+        var rest = bytes[...]
         while !rest.isEmpty {
             // SAFETY: the pointer is used only during the call.
             let count = unsafe rest.withUnsafeBytes {

@@ -11,8 +11,8 @@ struct TOMLFault: Error, Equatable {
 
 /// Reads TOML 1.0 (toml.io) and goes on after a fault, so that all of them are found at once.
 ///
-/// Every byte sequence is an allowed input: nothing traps, and depth, faults and time are bounded by named limits and the
-/// length of the text.
+/// Every byte sequence is an allowed input: nothing traps, and depth, faults and time are bounded by named limits and
+/// the length of the text.
 struct TOMLParser {
     /// Levels of tables and lists at the most; it bounds the recursion.
     static let nestingLimit = 16
@@ -134,8 +134,8 @@ struct TOMLParser {
         }
         guard let name = path.last else { throw cursor.fault("expected a key") }
         guard table[name] == nil else { throw taken(name, by: table[name], line) }
-        table[name] = TOMLNode(value: .faulty, line: line)
         guard cursor.take(UInt8(ascii: "=")) else { throw cursor.fault("expected = after the key") }
+        table[name] = TOMLNode(value: .faulty, line: line)
         try cursor.skipBlank(lines: false)
         table[name] = TOMLNode(value: try value(depth: depth + path.count), line: line)
     }

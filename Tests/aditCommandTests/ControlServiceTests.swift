@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: aditCommandTests
+
+import Testing
+
+@testable import Adit
+@testable import AditIKE
+@testable import adit
+
+/// Asks a service and collects its answers, without a socket between.
+private func ask(
+    _ request: ControlRequest, _ gateway: FakeGateway, names: [String] = ["hq"],
+    path: String = "/nonexistent/adit.toml",
+    attemptLimit: Duration = .seconds(5)
+) -> [ControlAnswer] {
+    let service = ControlService(
+        gateway: gateway, events: gateway.hub, log: TransitionLog(silentLogger()),
+        configuration: ActiveConfiguration(path: path, sampleConfiguration(names), silentLogger()),
+        attemptLimit: attemptLimit)
+    let collector = AnswerCollector()
+    service.answer(request, collector)
+    return collector.answers
+}
+
+private final class AnswerCollector: AnswerSink {
+    var answers: [ControlAnswer] = []
+    var isClosed = false
+
+    func send(_ value: JSONValue) -> Bool {
+        if let answer = ControlAnswer(parsing: Array(value.text.utf8)) { answers.append(answer) }
+        return true
+    }
+}
+
+extension ControlAnswer {
+    fileprivate var words: String {
+        switch self {
+        case .progress(let text): "progress \(text)"
+        case .result(let value): "result \(value["message"]?.stringValue ?? value.text)"
+        case .error(let code, let message, let suggestion): "error \(code): \(message); \(suggestion)"
+        }
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct ControlServiceTests {
+    private func installed(replaces: Bool = false) -> IKEReport {
+        let child = sampleStatus().children[0]
+        return .childInstalled(connection: "hq", child: "hq", child, replaces: replaces ? child.inboundSPI : nil)
+    }
+
+    @Test func upSucceeds() throws {
+        let status = sampleStatus()
+        let sa = try #require(status.ikeSA)
+        let child = installed()
+        let gateway = FakeGateway { command, gateway in
+            guard case .initiate("hq", nil) = command else { return [] }
+            return [
+                .connecting(connection: "other", remote: .at("192.0.2.9", 500), role: .initiator),
+                .connecting(connection: "hq", remote: .at("203.0.113.7", 500), role: .initiator),
+                .established(connection: "hq", sa), child,
+            ]
+        }
+        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        #expect(
+            ask(.up(connection: "hq"), gateway).map(\.words) == [
+                "progress connecting to 203.0.113.7:500",
+                "progress IKE SA established with 203.0.113.7:4500 (aes256gcm16-prfsha384-x25519)",
+                "progress child hq installed: 10.1.0.0/16 to 10.2.0.0/16 (aes128gcm16), SPI c1a2b3c4 in, d0d0d0d0 out",
+                "result hq is up: child hq carries traffic",
+            ])
+    }
+
+    @Test func upFails() {
+        let gateway = FakeGateway { _, _ in [.failed(sampleFailure("other")), .failed(sampleFailure())] }
+        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        #expect(
+            ask(.up(connection: "hq"), gateway).map(\.words) == [
+                "error no_proposal_chosen: the peer accepts none of our suites; add modp2048 to proposals (adit explain "
+                    + "hq)"
+            ])
+    }
+
+    @Test func upThatDecidesNothingEnds() {
+        let gateway = FakeGateway()
+        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        let found = ask(.up(connection: "hq"), gateway, attemptLimit: .milliseconds(50)).map(\.words)
+        #expect(found.count == 1 && found[0].hasPrefix("error timeout: "))
+    }
+
+    @Test func warningsAreProgress() {
+        let gateway = FakeGateway { _, gateway in
+            gateway.hub.publish(.warning("the control thread has too much to do"))
+            return [.failed(sampleFailure())]
+        }
+        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        let found = ask(.up(connection: "hq"), gateway).map(\.words)
+        #expect(found.count == 2 && found[0] == "progress the control thread has too much to do")
+    }
+
+    @Test func upWhenUp() {
+        let gateway = FakeGateway()
+        gateway.state.withLock { $0.connections = [sampleStatus()] }
+        #expect(ask(.up(connection: "hq"), gateway).map(\.words) == ["result hq is up already"])
+        #expect(gateway.state.withLock { $0.commands.isEmpty })
+    }
+
+    @Test(arguments: [
+        ControlRequest.up(connection: "hw"), .down(connection: "hw"), .rekey(connection: "hw", ike: false),
+        .explain(connection: "hw"),
+    ]) func unknownNames(request: ControlRequest) {
+        #expect(
+            ask(request, FakeGateway(), names: ["hq", "lab"]).map(\.words) == [
+                "error no_such_connection: there is no connection \"hw\"; did you mean \"hq\"?"
+            ])
+    }
+
+    @Test func down() {
+        let gateway = FakeGateway { command, gateway in
+            gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+            return [.closed(connection: "hq", reason: "asked to")]
+        }
+        gateway.state.withLock { $0.connections = [sampleStatus()] }
+        #expect(ask(.down(connection: "hq"), gateway).map(\.words) == ["result hq is down"])
+        guard case .terminate("hq") = gateway.state.withLock({ $0.commands.first }) else {
+            return failed("another command")
+        }
+    }
+
+    @Test func rekey() throws {
+        let child = installed(replaces: true)
+        let sa = try #require(sampleStatus().ikeSA)
+        let gateway = FakeGateway { command, _ in
+            if case .rekeyIKE = command { return [.ikeRekeyed(connection: "hq", sa)] }
+            return [child]
+        }
+        gateway.state.withLock { $0.connections = [sampleStatus()] }
+        #expect(ask(.rekey(connection: "hq", ike: false), gateway).last?.words == "result hq: 1 child rekeyed")
+        #expect(ask(.rekey(connection: "hq", ike: true), gateway).last?.words == "result hq: IKE SA rekeyed")
+        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        #expect(
+            ask(.rekey(connection: "hq", ike: true), gateway).last?.words.hasPrefix("error not_established: ") == true)
+    }
+
+    @Test func explain() {
+        let gateway = FakeGateway()
+        gateway.state.withLock {
+            $0.connections = [sampleStatus(state: .failed)]
+            $0.failures = ["hq": sampleFailure(), "": sampleFailure(nil)]
+        }
+        guard case .result(let all) = ask(.explain(connection: nil), gateway).first,
+            case .result(let one) = ask(.explain(connection: "hq"), gateway).first
+        else { return failed("no result") }
+        #expect(all["failures"]?.elements.count == 2)
+        #expect(one["failures"]?.elements.count == 1 && one["state"]?.stringValue == "failed")
+    }
+
+    @Test func reload() throws {
+        let directory = try TemporaryDirectory()
+        let gateway = FakeGateway()
+        let good = """
+            [gateway]
+            mtu = 1400
+            [connections.new]
+            remote_addrs = "203.0.113.7"
+            psk = "0123456789abcdefghijkl"
+            local_ts = "10.1.0.0/16"
+            remote_ts = "10.2.0.0/16"
+            """
+        let path = try directory.write("adit.toml", good.utf8)
+        #expect(
+            ask(.reload, gateway, names: ["hq", "lab"], path: path).map(\.words) == [
+                "result 1 connection: 0 unchanged, 0 changed, 1 added, 2 removed; what changed in [gateway] takes "
+                    + "effect after a restart"
+            ])
+        guard case .configure(let connections) = gateway.state.withLock({ $0.commands.first }) else {
+            return failed("another command")
+        }
+        #expect(connections.map(\.name) == ["new"])
+        try directory.write("adit.toml", Array((good + "\nesm = true\n").utf8))
+        #expect(
+            ask(.reload, gateway, path: path).map(\.words) == [
+                "progress \(path):8: connections.new.esm: unknown key; did you mean \"esn\"?",
+                "error configuration: nothing was changed; correct the file and reload again",
+            ])
+        #expect(gateway.state.withLock { $0.commands.count } == 1)
+    }
+
+    @Test func aFollowerLosesTheOldestEvents() {
+        let hub = EventHub()
+        hub.following { follower in
+            for index in 0..<EventFollower.limit + 10 { hub.publish(.warning("\(index)")) }
+            guard case .warning("10") = follower.next(before: .now) else { return failed("not the tenth") }
+            for _ in 1..<EventFollower.limit { _ = follower.next(before: .now) }
+            #expect(follower.next(before: .now + .milliseconds(10)) == nil)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: aditCommandTests
+
+import Logging
+import Synchronization
+import Testing
+
+@testable import Adit
+@testable import AditIKE
+@testable import adit
+
+/// Keeps what a handler writes.
+private final class Lines: Sendable {
+    let text = Mutex("")
+    var all: [Substring] { text.withLock { $0 }.split(separator: "\n") }
+}
+
+private func logger(_ lines: Lines, _ format: LogFormat, _ level: Logger.Level = .info) -> Logger {
+    Logger(label: "adit") { _ in
+        LineLogHandler(
+            level: level, format: format, clock: { WallTime(milliseconds: 1_795_392_000_007) },
+            write: { line in lines.text.withLock { $0 += line } })
+    }
+}
+
+@Suite struct LogTests {
+    @Test func textLines() {
+        let lines = Lines()
+        let log = logger(lines, .text)
+        log.info("ready")
+        log.error("IKE SA\nclosed\u{1b}[31m", metadata: ["connection": "hq", "event": "closed"])
+        log.debug("not shown")
+        #expect(
+            lines.all == [
+                "2026-11-23T00:00:00.007Z info: ready",
+                "2026-11-23T00:00:00.007Z error hq: IKE SA\\u{a}closed\\u{1b}[31m",
+            ])
+    }
+
+    @Test func jsonLines() throws {
+        let lines = Lines()
+        logger(lines, .json).warning("a \"b\"\n", metadata: ["event": "x", "connection": "hq", "a": "1"])
+        let head = #"{"time":"2026-11-23T00:00:00.007Z","level":"warning","connection":"hq""#
+        #expect(lines.all == [Substring(head + #","message":"a \"b\"\n","a":"1","event":"x"}"#)])
+    }
+
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00.000Z"), (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_782_400_000, "2000-02-29T00:00:00.000Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        (1_709_164_800_000, "2024-02-29T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
+    ]) func wallTime(milliseconds: Int64, text: String) {
+        #expect(WallTime(milliseconds: milliseconds).description == text)
+    }
+
+    @Test func oneLineATransition() throws {
+        let lines = Lines()
+        let log = TransitionLog(logger(lines, .text))
+        let sa = try #require(sampleStatus().ikeSA)
+        let child = sampleStatus().children[0]
+        let events: [IKEReport] = [
+            .connecting(connection: "hq", remote: .at("203.0.113.7", 500), role: .initiator),
+            .established(connection: "hq", sa),
+            .childInstalled(connection: "hq", child: "lan", child, replaces: nil),
+            .childInstalled(connection: "hq", child: "lan", child, replaces: child.inboundSPI),
+            .childRemoved(connection: "hq", child: "lan", inboundSPI: child.inboundSPI),
+            .ikeRekeyed(connection: "hq", sa), .closed(connection: "hq", reason: "the peer deleted it"),
+            .failed(sampleFailure()), .failed(sampleFailure(nil)),
+        ]
+        for event in events { log.log(.ike(event)) }
+        log.log(.warning("no route"))
+        let found = lines.all.map { String($0.dropFirst("2026-11-23T00:00:00.007Z ".count)) }
+        #expect(found.count == events.count + 1)
+        #expect(found[0] == "info hq: connecting to 203.0.113.7:500")
+        #expect(
+            found[1].hasPrefix("info hq: IKE SA established with 203.0.113.7:4500 (aes256gcm16-prfsha384-x25519), "))
+        #expect(found[1].hasSuffix(" ms"))
+        #expect(
+            found[2]
+                == "info hq: child lan installed: 10.1.0.0/16 to 10.2.0.0/16 (aes128gcm16), SPI c1a2b3c4 in, d0d0d0d0 out"
+        )
+        #expect(found[3].hasPrefix("info hq: child lan rekeyed: "))
+        #expect(found[4] == "info hq: child lan removed, SPI c1a2b3c4 in")
+        #expect(found[5].hasPrefix("info hq: IKE SA rekeyed with 203.0.113.7:4500"))
+        #expect(found[6] == "info hq: IKE SA closed: the peer deleted it")
+        #expect(
+            found[7]
+                == "error hq: ike_sa_init failed: no_proposal_chosen: the peer accepts none of our suites; add "
+                + "modp2048 to proposals")
+        #expect(found[8].hasPrefix("error: ike_sa_init failed with 203.0.113.7:500: no_proposal_chosen: "))
+        #expect(found[9] == "warning: no route")
+        #expect(
+            log.failureTime(of: "hq") != nil && log.failureTime(of: nil) != nil && log.failureTime(of: "lab") == nil)
+    }
+
+    @Test func strangersCannotFloodTheLog() {
+        let lines = Lines()
+        let log = TransitionLog(logger(lines, .text))
+        for _ in 0..<1000 {
+            log.log(.ike(.failed(sampleFailure(nil))))
+            log.log(.ike(.connecting(connection: "hq", remote: .at("203.0.113.7", 500), role: .responder)))
+        }
+        #expect(lines.all.count <= 2 * Int(LineBudget.burst) + 2)
+    }
+
+    @Test func aBudgetFillsAgain() {
+        var budget = LineBudget()
+        let start = ContinuousClock.now
+        for _ in 0..<Int(LineBudget.burst) { #expect(budget.take(start) == 0) }
+        #expect(budget.take(start) == nil && budget.take(start) == nil)
+        #expect(budget.take(start + .seconds(1 / LineBudget.perSecond)) == 2)
+        #expect(budget.take(start + .seconds(1 / LineBudget.perSecond)) == nil)
+    }
+}
