@@ -8,13 +8,15 @@ import Testing
 
 @testable import AditLinux
 
-@Suite struct TUNQueueTests {
+@Suite(.serialized) struct TUNQueueTests {
     struct Shape: Sendable {
         var isV6: Bool
         var clientOffloads: TUNOffloads
         var serverOffloads: TUNOffloads
         var queues = 1
     }
+
+    private static let payload = pattern(2 << 20)
 
     /// A kernel TCP stream through two TUN devices: super-packets in, the same super-packets out, every byte right.
     @Test(
@@ -27,7 +29,7 @@ import Testing
             Shape(isV6: true, clientOffloads: [.checksum], serverOffloads: .all),
         ])
     func aTCPStreamPasses(_ shape: Shape) throws {
-        let size = 4 << 20
+        let payload = Self.payload
         let prefix: @Sendable (Int) -> IPPrefix = { host in
             IPPrefix(shape.isV6 ? "fd99::\(host)/64" : "10.99.0.\(host)/24")!
         }
@@ -48,14 +50,14 @@ import Testing
             received.withLock { $0 = bytes }
         }
         try TCP.connect(stream, to: Endpoint(prefix(2).address, port: 5201))
-        TCP.write(stream, pattern(size))
+        TCP.write(stream, payload)
         close(stream)
         reader.join()
         relay.end()
         thread.join()
         close(listener)
 
-        let isEqual = received.withLock { $0 == pattern(size) }
+        let isEqual = received.withLock { $0 == payload }
         #expect(isEqual)
         let counters = relay.counters.withLock { $0 }
         #expect(counters.failedWrites == 0)
@@ -121,7 +123,7 @@ enum TCP {
     static func open(_ family: IPAddress.Family) throws -> CInt {
         let stream = socket(family.socketFamily, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard stream >= 0 else { throw SystemError("socket", code: errno) }
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(stream, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
         }
