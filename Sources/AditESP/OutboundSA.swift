@@ -88,6 +88,17 @@ internal import Synchronization
         return SequenceBlock(first: last &+ 1, count: Int(truncatingIfNeeded: taken))
     }
 
+    /// Whether every number before `first` has left: with several workers a block leaves in its turn, so that the packets of
+    /// an SA stay within a small replay window.
+    public func isTurn(of first: UInt64) -> Bool {
+        unsafe lanes.departed.pointee.load(ordering: .acquiring) &+ 1 >= first
+    }
+
+    /// Says that the numbers up to `last` have left, or were given up.
+    public func markDeparted(_ last: UInt64) {
+        unsafe lanes.departed.pointee.max(last, ordering: .releasing)
+    }
+
     /// The length on the wire of an inner packet of `length` bytes, from ESP header to ICV.
     @inline(__always) public func sealedLength(_ length: Int) -> Int {
         headerLength &+ ((length &+ 2 &+ padMask) & ~padMask) &+ icvLength

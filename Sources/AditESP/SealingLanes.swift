@@ -32,6 +32,7 @@ internal import Synchronization
         unsafe sequence.initialize(to: Atomic(0))
         unsafe bytes.initialize(to: Atomic(0))
         unsafe toldLifetime.initialize(to: Atomic(false))
+        unsafe departed.initialize(to: Atomic(0))
         for (index, sealer) in sealers.enumerated() {
             unsafe lane(index).initialize(to: SealingLane(sealer))
         }
@@ -55,6 +56,11 @@ internal import Synchronization
     /// Whether the soft lifetime was told.
     var toldLifetime: UnsafeMutablePointer<Atomic<Bool>> {
         unsafe (base + 16).assumingMemoryBound(to: Atomic<Bool>.self)
+    }
+
+    /// The last sequence number that left, or was given up, with all before it.
+    var departed: UnsafeMutablePointer<Atomic<UInt64>> {
+        unsafe (base + 24).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
     /// The part of worker `index`.

@@ -30,7 +30,7 @@ internal import AditWire
 
     private static let poolLimit = 2 * (flowLimit + 1) * pieceLimit
 
-    private let capabilities: DeviceCapabilities
+    private let limits: CoalescingLimits
     private let slots: UnsafeMutablePointer<CoalescingSlot?>
     private let slotPieces: UnsafeMutablePointer<PacketPiece>
     private let pool: UnsafeMutablePointer<PacketPiece>
@@ -41,7 +41,7 @@ internal import AditWire
 
     /// For a device with `capabilities`; what it cannot take passes untouched.
     init(capabilities: DeviceCapabilities) {
-        self.capabilities = capabilities
+        limits = CoalescingLimits(capabilities)
         // SAFETY: the four blocks are this value's alone and freed in deinit; all indices are below the limits.
         unsafe slots = .allocate(capacity: Self.flowLimit)
         unsafe slots.initialize(repeating: nil, count: Self.flowLimit)
@@ -76,7 +76,7 @@ internal import AditWire
         let flow = Self.flow(packet, header: header)
         let index = slot(of: flow)
         guard
-            let candidate = CoalescingCandidate(packet, header: header, capabilities: capabilities)
+            let candidate = CoalescingCandidate(packet, header: header, limits: limits)
         else {
             if index >= 0 { end(index) }
             return pass(packet)

@@ -4,6 +4,17 @@
 internal import AditLinux
 internal import AditWire
 
+/// What a device takes, as plain values: an option set's constants are looked up at each use.
+struct CoalescingLimits {
+    let takesTCP: Bool
+    let takesUDP: Bool
+
+    init(_ capabilities: DeviceCapabilities) {
+        takesTCP = capabilities.contains([.checksum, .tcpSegmentation])
+        takesUDP = capabilities.contains([.checksum, .udpSegmentation])
+    }
+}
+
 /// A packet that may be merged with others of its flow: plain TCP data or UDP whose checksums hold.
 struct CoalescingCandidate {
     /// The packet, exactly.
@@ -21,13 +32,13 @@ struct CoalescingCandidate {
     var sequence: UInt32 { packet.uint32(transportOffset &+ 4) }
 
     /// The candidate in `packet`; nil when it is to pass untouched.
-    @inline(__always) init?(_ packet: PacketBytes, header: IPHeader, capabilities: DeviceCapabilities) {
+    @inline(__always) init?(_ packet: PacketBytes, header: IPHeader, limits: CoalescingLimits) {
         // IPv4 options and IPv6 extension headers pass untouched: rare, and not worth proving equal.
         guard header.headerLength == (header.isIPv6 ? 40 : 20), !header.isFragment else { return nil }
         let transport = header.headerLength
         switch header.ipProtocol {
         case IPProtocol.tcp:
-            guard capabilities.contains(.tcpSegmentation), header.upperLength > 20 else { return nil }
+            guard limits.takesTCP, header.upperLength > 20 else { return nil }
             let transportHeader = Int(packet[transport &+ 12] >> 4) &* 4
             flags = packet[transport &+ 13]
             // RFC 9293 §3.1: SYN, RST and URG, and RFC 3168 §6.1.2 CWR, mark one segment and may not spread over others.
@@ -37,7 +48,7 @@ struct CoalescingCandidate {
             headerLength = transport &+ transportHeader
             isTCP = true
         case IPProtocol.udp:
-            guard capabilities.contains(.udpSegmentation), header.upperLength > 8,
+            guard limits.takesUDP, header.upperLength > 8,
                 Int(packet.uint16(transport &+ 4)) == header.upperLength, packet.raw16(transport &+ 6) != 0
             else { return nil }
             flags = 0

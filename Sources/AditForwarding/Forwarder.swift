@@ -33,10 +33,11 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
             for number in devices.indices {
                 let workerCounters = WorkerCounters()
                 let wake = try WakeUp()
-                let worker = try Worker(
-                    number: number, device: devices[number], transport: transports[number],
-                    reader: table.reader(worker: number), mailbox: mailbox, settings: settings,
-                    counters: workerCounters, wake: wake)
+                let worker = try WorkerBox(
+                    Worker(
+                        number: number, device: devices[number], transport: transports[number],
+                        reader: table.reader(worker: number), mailbox: mailbox, settings: settings,
+                        counters: workerCounters, wake: wake, isShared: devices.count > 1))
                 let body = Lent { worker.run() }
                 counters.append(workerCounters)
                 wakes.append(wake)

@@ -58,11 +58,12 @@ internal import AditWire
     private var now = Timestamp(nanoseconds: 0)
     private var mtu = PathMTU.smallest
 
-    init(reader: SAReader, counters: WorkerCounters, control: ControlLink) {
+    /// With `isShared` there are other workers that seal for the same SAs.
+    init(reader: SAReader, counters: WorkerCounters, control: ControlLink, isShared: Bool) {
         self.reader = reader
         self.counters = counters
         self.control = control
-        outgoing = OutgoingBatch(reader: reader, counters: counters)
+        outgoing = OutgoingBatch(reader: reader, counters: counters, isShared: isShared)
         // SAFETY: this value's alone and freed in deinit; only slices of at most packetLimit bytes are made of it.
         unsafe scratch = .allocate(byteCount: PacketBatch.packetLimit, alignment: 64)
     }

@@ -41,10 +41,20 @@ internal import AditWire
         var innerBytes: Int
         /// How many of the packets are sealed.
         var sealed = 0
+        /// The first and last number that were reserved.
+        var firstNumber: UInt64 = 0
+        var lastNumber: UInt64 = 0
         /// The ESP length of a last packet that is shorter; 0 when there is none.
         var tail = 0
         /// Why no more of its packets can be sealed.
         var failure: DropReason?
+    }
+
+    /// The numbers of a sealed run.
+    @safe private struct Departure {
+        let sa: UnsafeMutablePointer<OutboundSA>
+        let first: UInt64
+        let last: UInt64
     }
 
     /// How many packets are sealed together while they are placed.
@@ -59,20 +69,26 @@ internal import AditWire
     private let runs: UnsafeMutablePointer<Run>
     private let lengths: UnsafeMutablePointer<UInt16>
     private let sealed: UnsafeMutablePointer<OutgoingRun>
+    private let departures: UnsafeMutablePointer<Departure>
+    private let isShared: Bool
     private let lastRun: UnsafeMutablePointer<UInt8>
     private var runCount = 0
     private var sealedCount = 0
     /// A run has no room for another packet: sending now costs nothing.
     private(set) var isFull = false
 
-    init(reader: SAReader, counters: WorkerCounters) {
+    /// With `isShared` other workers seal for the same SAs: a run's numbers are reserved at once then, so that runs can
+    /// leave in the order of their numbers.
+    init(reader: SAReader, counters: WorkerCounters, isShared: Bool) {
+        self.isShared = isShared
         self.reader = reader
         self.counters = counters
-        // SAFETY: the five blocks are this value's alone and freed in deinit; all indices are below the limits.
+        // SAFETY: the six blocks are this value's alone and freed in deinit; all indices are below the limits.
         unsafe memory = .allocate(byteCount: Self.runLimit * Self.bufferSize, alignment: 64)
         unsafe runs = .allocate(capacity: Self.runLimit)
         unsafe lengths = .allocate(capacity: Self.runLimit * Self.segmentLimit)
         unsafe sealed = .allocate(capacity: Self.runLimit)
+        unsafe departures = .allocate(capacity: Self.runLimit)
         unsafe lastRun = .allocate(capacity: Int(Self.flowMask) + 1)
         unsafe lastRun.initialize(repeating: 0, count: Int(Self.flowMask) + 1)
     }
@@ -82,6 +98,7 @@ internal import AditWire
         unsafe runs.deallocate()
         unsafe lengths.deallocate()
         unsafe sealed.deallocate()
+        unsafe departures.deallocate()
         unsafe lastRun.deallocate()
     }
 
@@ -90,7 +107,7 @@ internal import AditWire
 
     /// Where an inner packet of `length` bytes is to be written; nil when all must be sealed and sent first.
     @inline(__always) mutating func place(_ kind: Kind, length: Int, flow: UInt64) -> PacketBytes? {
-        if runCount == 1, unsafe runs[0].count &- runs[0].sealed >= Self.sealStep { seal(0) }
+        if runCount == 1, !isShared, unsafe runs[0].count &- runs[0].sealed >= Self.sealStep { seal(0) }
         var index = unsafe Int(lastRun[Int(flow & Self.flowMask)])
         while index < runCount {
             if unsafe takes(runs[index], kind) { break }
@@ -123,6 +140,29 @@ internal import AditWire
     /// The sealed runs, in the order of sending; valid until ``clear()``.
     var sealedRuns: UnsafeBufferPointer<OutgoingRun> {
         unsafe UnsafeBufferPointer(start: sealed, count: sealedCount)
+    }
+
+    /// How many runs are to be sent.
+    var sealedRunCount: Int { sealedCount }
+
+    /// Whether the numbers before those of sealed run `index` have left.
+    func isTurn(of index: Int) -> Bool {
+        precondition(index >= 0 && index < sealedCount, "no such run")
+        let departure = unsafe departures[index]
+        return unsafe departure.sa.pointee.isTurn(of: departure.first)
+    }
+
+    /// Sealed run `index`, to be sent alone in its turn.
+    func sealedRun(_ index: Int) -> UnsafeBufferPointer<OutgoingRun> {
+        precondition(index >= 0 && index < sealedCount, "no such run")
+        return unsafe UnsafeBufferPointer(start: sealed + index, count: 1)
+    }
+
+    /// Says that sealed run `index` has left.
+    func markDeparted(_ index: Int) {
+        precondition(index >= 0 && index < sealedCount, "no such run")
+        let departure = unsafe departures[index]
+        unsafe departure.sa.pointee.markDeparted(departure.last)
     }
 
     /// Forgets everything.
@@ -181,6 +221,10 @@ internal import AditWire
         // RFC 4303 §3.3.3: numbers are reserved before use; a spent SA sends nothing more.
         let block = unsafe sa.pointee.reserve(wanted, bytes: innerBytes, reader: reader)
         if block.count < wanted { unsafe runs[index].failure = .sequenceExhausted }
+        if block.count > 0 {
+            if run.sealed == 0 { unsafe runs[index].firstNumber = block.first }
+            unsafe runs[index].lastNumber = block.first &+ UInt64(block.count &- 1)
+        }
         for step in 0..<min(block.count, wanted) {
             let position = run.sealed &+ step
             let inner = unsafe packet(index, position, run.kind) + run.kind.headerLength
@@ -200,7 +244,10 @@ internal import AditWire
     private mutating func finish(_ index: Int) {
         let run = unsafe runs[index]
         if let reason = run.failure { counters.drops.count(reason, packets: UInt64(run.count &- run.sealed)) }
-        guard run.sealed > 0 else { return }
+        guard run.sealed > 0 else {
+            if isShared, run.lastNumber > 0 { unsafe run.kind.sa.pointee.markDeparted(run.lastNumber) }
+            return
+        }
         counters.packetsOut.add(run.sealed)
         counters.bytesOut.add(run.innerBytes)
         let hasTail = run.sealed == run.count && run.tail > 0
@@ -211,6 +258,8 @@ internal import AditWire
                 start: UnsafeRawPointer(packet(index, 0, run.kind)),
                 length: hasTail ? (run.sealed &- 1) &* size &+ run.tail : run.sealed &* size, segmentSize: size,
                 remote: path.remote, local: path.local.address, trafficClass: run.kind.trafficClass))
+        unsafe (departures + sealedCount).initialize(
+            to: Departure(sa: run.kind.sa, first: run.firstNumber, last: run.lastNumber))
         sealedCount &+= 1
     }
 

@@ -21,8 +21,8 @@ final class SharedSettings: Sendable {
 /// A turn: 1. read the device until it is drained or ``readLimit``, and send; 2. receive once, and write; 3. pass the quiescent
 /// point. Neither direction can starve the other. A lone packet is sent in the turn that read it.
 ///
-/// Generic code calls the device and the transport once a batch; the walks in between work on concrete types.
-final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
+/// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the transport once a batch; the walks in between work on concrete types.
+struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     /// Batches read in one turn at most.
     private let readLimit = 16
     /// Super-packets read at once: few, because what is read should still be in the cache when it is sealed.
@@ -31,6 +31,8 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
     private let runsPerReceive = 1
     /// How often held packets are tried again.
     private let holdInterval: UInt64 = 20_000_000
+    /// How long a run waits for other workers' runs with smaller numbers of the same SA; then it leaves out of turn.
+    private let turnPatience: UInt64 = 5_000_000
 
     private let device: Device
     private let transport: Transport
@@ -43,14 +45,21 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
     private let poll: EventPoll
     private let packets: PacketBatch
     private let datagrams: DatagramBatch
+    private let isShared: Bool
     private var outbound: OutboundPath
     private var inbound: InboundPath
     private var nextRelease: UInt64 = 0
 
     init(
         number: Int, device: Device, transport: Transport, reader: SAReader, mailbox: Mailbox,
-        settings: SharedSettings, counters: WorkerCounters, wake: WakeUp
+        settings: SharedSettings, counters: WorkerCounters, wake: WakeUp, isShared: Bool
     ) throws(SystemError) {
+        let poll = try EventPoll()
+        try poll.add(device.descriptor, token: 0)
+        for descriptor in transport.descriptors { try poll.add(descriptor, token: 0) }
+        try poll.add(wake.descriptor, token: 1)
+        self.poll = poll
+        self.isShared = isShared
         self.device = device
         self.transport = transport
         socketTransport = transport as? UDPTransport
@@ -61,17 +70,13 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
         control = ControlLink(mailbox: mailbox, producer: number, counters: counters)
         packets = PacketBatch(capacity: slotsPerRead)
         datagrams = DatagramBatch(capacity: runsPerReceive)
-        outbound = OutboundPath(reader: reader, counters: counters, control: control)
+        outbound = OutboundPath(reader: reader, counters: counters, control: control, isShared: isShared)
         inbound = InboundPath(
             worker: number, reader: reader, capabilities: device.capabilities, counters: counters, control: control)
-        poll = try EventPoll()
-        try poll.add(device.descriptor, token: 0)
-        for descriptor in transport.descriptors { try poll.add(descriptor, token: 0) }
-        try poll.add(wake.descriptor, token: 1)
     }
 
     /// The thread's body: returns after the forwarder was stopped.
-    func run() {
+    mutating func run() {
         reader.leaveIdle()
         while !settings.isStopping.load(ordering: .acquiring) {
             if !turn() { sleep() }
@@ -80,7 +85,7 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
     }
 
     /// One turn; false when there was nothing to do.
-    func turn() -> Bool {
+    mutating func turn() -> Bool {
         let now = MonotonicClock.now()
         let mtu = settings.mtu.load(ordering: .relaxed)
         if outbound.holdsPackets { release(now: now, mtu: mtu) }
@@ -90,7 +95,7 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
         return didSend || didReceive
     }
 
-    private func sleep() {
+    private mutating func sleep() {
         reader.enterIdle()
         let deadline = outbound.holdsPackets ? Timestamp(nanoseconds: nextRelease) : nil
         let events = poll.wait(until: deadline)
@@ -101,7 +106,7 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
         reader.leaveIdle()
     }
 
-    private func outboundTurn(now: Timestamp, mtu: Int) -> Bool {
+    private mutating func outboundTurn(now: Timestamp, mtu: Int) -> Bool {
         var isActive = false
         for _ in 0..<readLimit {
             _ = device.read(into: packets)
@@ -117,7 +122,7 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
         return isActive
     }
 
-    private func inboundTurn(now: Timestamp, mtu: Int) -> Bool {
+    private mutating func inboundTurn(now: Timestamp, mtu: Int) -> Bool {
         _ = transport.receive(into: datagrams)
         guard datagrams.count > 0 else { return false }
         counters.runsReceived.add(datagrams.count)
@@ -128,14 +133,33 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
     }
 
     /// Seals and sends what was placed.
-    private func flush() {
+    private mutating func flush() {
         guard !outbound.outgoing.isEmpty else { return }
         outbound.seal()
-        let runs = unsafe outbound.outgoing.sealedRuns
-        let lost = unsafe transport.send(runs)
-        counters.runsSent.add(runs.count)
+        let lost = isShared ? sendInTurn() : unsafe transport.send(outbound.outgoing.sealedRuns)
+        counters.runsSent.add(outbound.outgoing.sealedRunCount)
         if lost > 0 { countLost(lost) }
         outbound.outgoing.clear()
+    }
+
+    /// Sends run by run, each after other workers' runs with smaller numbers of its SA: a peer's replay window may be 32.
+    ///
+    /// Numbers are reserved in the order in which a worker's runs wait, so no two workers can wait for each other.
+    private func sendInTurn() -> Int {
+        var lost = 0
+        for index in 0..<outbound.outgoing.sealedRunCount {
+            if !outbound.outgoing.isTurn(of: index) { awaitTurn(of: index) }
+            lost += unsafe transport.send(outbound.outgoing.sealedRun(index))
+            outbound.outgoing.markDeparted(index)
+        }
+        return lost
+    }
+
+    @inline(never) private func awaitTurn(of index: Int) {
+        let deadline = MonotonicClock.now().nanoseconds &+ turnPatience
+        while !outbound.outgoing.isTurn(of: index), MonotonicClock.now().nanoseconds < deadline {
+            PinnedThread.yield()
+        }
     }
 
     @inline(never) private func countLost(_ lost: Int) {
@@ -143,7 +167,7 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
         if let peer = socketTransport?.takeOversizedPeer() { control.post(.pathTooSmall(peer: peer)) }
     }
 
-    private func writeReady() {
+    private mutating func writeReady() {
         for index in 0..<inbound.coalescing.readyCount {
             let (pieces, offload) = unsafe inbound.coalescing.ready(index)
             if case .done = unsafe device.write(pieces, offload: offload) { continue }
@@ -153,7 +177,7 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
         inbound.coalescing.clear()
     }
 
-    private func writeReplies() {
+    private mutating func writeReplies() {
         guard outbound.replies.count > 0 else { return }
         for index in 0..<outbound.replies.count {
             let packet = outbound.replies.packet(index)
@@ -168,11 +192,21 @@ final class Worker<Device: PacketDevice, Transport: DatagramTransport> {
     }
 
     /// Tries the held packets again after a wake-up, and now and then.
-    @inline(never) private func release(now: Timestamp, mtu: Int) {
+    @inline(never) private mutating func release(now: Timestamp, mtu: Int) {
         guard now.nanoseconds >= nextRelease else { return }
         nextRelease = now.nanoseconds &+ holdInterval
         while case .full = outbound.release(now: now, mtu: mtu) { flush() }
         flush()
         writeReplies()
     }
+}
+
+/// Keeps a worker for the thread that runs it.
+final class WorkerBox<Device: PacketDevice, Transport: DatagramTransport> {
+    private var worker: Worker<Device, Transport>
+
+    init(_ worker: consuming Worker<Device, Transport>) { self.worker = worker }
+
+    /// The thread's body.
+    func run() { worker.run() }
 }

@@ -46,6 +46,9 @@ internal import Synchronization
         }
     }
 
+    /// Lets other threads that are ready run before the calling one.
+    public static func yield() { sched_yield() }
+
     /// How many processors this process may use.
     public static var processorCount: Int { Int(adit_processor_count()) }
 
