@@ -25,9 +25,13 @@ public struct GatewayStatus: Sendable {
 
     /// Packet counters of one Child SA.
     public struct SATraffic: Sendable, Equatable {
+        /// Packets that were opened and delivered.
         public var packetsIn: UInt64 = 0
+        /// Their inner bytes.
         public var bytesIn: UInt64 = 0
+        /// Packets that were sealed and sent.
         public var packetsOut: UInt64 = 0
+        /// Their inner bytes.
         public var bytesOut: UInt64 = 0
         /// All zero.
         public init() {}

@@ -59,14 +59,18 @@ struct ConfigurationFile {
             GatewaySection(reader: section).read(into: &gateway, &settings)
         }
         let context = ConnectionSection.Context(
-            directory: directory(of: problems.file), readableByOthers: readableByOthers,
-            installRoutes: gateway.installRoutes)
+            directory: directory(of: problems.file), installRoutes: gateway.installRoutes)
         let tables = reader.namedTables("connections")
         gateway.connections = tables.compactMap { name, table in
             let section = TableReader(
                 table: table, path: ["connections", name],
                 keys: ConfigurationKey.connection + ConfigurationKey.child, problems: problems)
             return ConnectionSection(reader: section, name: name, context: context).read()
+        }
+        // Once a file, where the first secret stands.
+        if readableByOthers, let first = tables.first(where: { $0.table["psk"] != nil }) {
+            problems.warning(
+                ["connections", first.name, "psk"], "this file can be read by others; chmod 600 \(problems.file)")
         }
         if tables.isEmpty, !problems.hasErrors {
             problems.error(["connections"], "no connection; at least one [connections.NAME] is needed")

@@ -15,8 +15,6 @@ struct ConnectionSection {
     struct Context {
         /// The configuration file's directory with its slash, for `psk_file`.
         var directory: String
-        /// Whether the configuration file itself can be read by others.
-        var readableByOthers: Bool
         /// `install_routes`.
         var installRoutes: Bool
     }

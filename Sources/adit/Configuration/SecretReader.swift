@@ -28,10 +28,6 @@ struct SecretReader {
 
     private func inline() -> SecretBytes? {
         guard let text = reader.string("psk", secret: true) else { return nil }
-        if context.readableByOthers {
-            reader.problems.warning(
-                reader.path + ["psk"], "this file can be read by others; chmod 600 \(reader.problems.file)")
-        }
         return decode(Array(text.utf8), key: "psk")
     }
 
