@@ -28,7 +28,7 @@ extension IKEEndpoint {
     private mutating func initiate(_ name: String, child: String?) {
         guard let id = connections.id(named: name), let connection = connections[id] else { return }
         connections.setHeld(false, id)
-        guard connection.canInitiate else {
+        guard connection.canInitiate || !connection.established.isEmpty else {
             let report = noRemoteAddress(name)
             connections[id]?.lastFailure = report
             effects.append(.report(.failed(report)))
@@ -44,7 +44,7 @@ extension IKEEndpoint {
     /// A packet waits for a child.
     mutating func acquire(connection name: String, child: String) {
         guard let id = connections.id(named: name), let connection = connections[id], !connection.held,
-            connection.canInitiate, let index = connection.child(child)
+            let index = connection.child(child)
         else { return }
         if let due = connection.notBefore, due > now {
             // After a failure packets do not bring about one attempt each.
@@ -66,14 +66,15 @@ extension IKEEndpoint {
 
     /// Brings children up: within the attempt under way, within the newest IKE SA, or by a new attempt.
     mutating func bring(_ id: ConnectionID, _ children: [Int]) {
-        guard let connection = connections[id], connection.canInitiate, !children.isEmpty else { return }
+        guard let connection = connections[id], !children.isEmpty else { return }
         if let attempt = connection.attempt {
             withIKESA(attempt) { _, sa in
                 var wanted = Set(sa.wanted)
                 if case .authSent(let sent) = sa.state { wanted.insert(sent.child.child) }
                 sa.wanted += children.filter { wanted.insert($0).inserted }
             }
-        } else if let newest = connection.newest {
+        } else if let newest = connection.newest, connection.canInitiate || connection.established.count == 1 {
+            // Of several peers of one connection none is meant more than the others.
             withIKESA(newest) { endpoint, sa in
                 for child in children { endpoint.addTask(.createChild(child), &sa) }
             }

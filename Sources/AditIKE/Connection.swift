@@ -29,7 +29,9 @@ struct Connection: Sendable {
     var notBefore: Timestamp?
     /// Which of the remote addresses the next attempt goes to.
     var remoteIndex = 0
-    /// Why the last attempt failed; nil after a success.
+    /// Whether the last attempt of ours failed.
+    var hasFailed = false
+    /// Why the last attempt of either side failed; nil after a success.
     var lastFailure: FailureReport?
 
     init(id: ConnectionID, configuration: ConnectionConfiguration) {

@@ -33,6 +33,7 @@ extension IKEEndpoint {
         guard let id = sa.connection else { return }
         if connections[id]?.attempt == sa.spi { connections[id]?.attempt = nil }
         connections[id]?.lastFailure = nil
+        connections[id]?.hasFailed = false
         connections[id]?.notBefore = nil
     }
 

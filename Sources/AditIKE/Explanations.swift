@@ -108,6 +108,13 @@ extension IKEEndpoint {
             remote: sa.remote.description, comparison: comparison)
     }
 
+    /// The initiator wants to authenticate by EAP, which no connection does.
+    func wantsEAP(_ identification: IdentificationPayload, _ sa: IKESA) -> FailureReport {
+        report(
+            sa, .authenticationFailed, .ikeAuth, "\(identification.description) wants to authenticate by EAP",
+            "Set the peer to authenticate by a pre-shared key or a certificate.")
+    }
+
     /// No IKE or ESP proposal is common.
     func noProposal(
         _ connection: String, _ stage: FailureReport.Stage, _ mismatch: ProposalMismatch, _ remote: Endpoint

@@ -55,6 +55,7 @@ extension IKEEndpoint {
         effects.append(.report(.failed(report)))
         guard let connection = connections[id] else { return }
         connections[id]?.lastFailure = report
+        connections[id]?.hasFailed = true
         connections[id]?.remoteIndex =
             (connection.remoteIndex + 1) % max(connection.configuration.remoteAddresses.count, 1)
         let unreachable = report.code == .peerUnreachable || report.code == .timeout

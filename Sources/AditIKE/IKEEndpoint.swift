@@ -131,8 +131,9 @@ public struct IKELimits: Sendable {
     public var natPort: UInt16 = 4500
     /// The peer's NAT traversal port.
     public var remoteNATPort: UInt16 = 4500
-    /// The longest IKE message in bytes that is sent in one datagram when the peer takes fragments (RFC 7383 §2.5.1).
-    public var fragmentSize = 1280
+    /// The longest IKE message in bytes that is sent in one datagram when the peer takes fragments (RFC 7383 §2.5.1):
+    /// with IPv6 and UDP headers and the non-ESP marker, 1280 bytes.
+    public var fragmentSize = 1228
     /// The wait after the first failed attempt of a connection that starts by itself; doubled after each further one.
     public var initiateBackOffInitial: Duration = .seconds(1)
     /// The longest wait between attempts.

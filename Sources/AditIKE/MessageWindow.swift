@@ -48,7 +48,8 @@ struct MessageWindow: Sendable {
 
     /// What a request with this ID is; authenticated before, except for retransmissions' sake.
     func classify(request id: UInt32) -> Arrival {
-        if id == expectedRequest { return .fresh }
+        // RFC 7296 §2.2: Message IDs never wrap; an IKE SA that has used them up takes no more requests.
+        if id == expectedRequest { return id < Self.lastID ? .fresh : .outside }
         guard expectedRequest > 0, id == expectedRequest - 1, !lastAnswer.isEmpty else { return .outside }
         return .retransmission(lastAnswer)
     }

@@ -23,7 +23,7 @@ extension IKEEndpoint {
         if !connection.established.isEmpty { return .established }
         if connection.held { return .down }
         if connection.attempt != nil { return .connecting }
-        if connection.lastFailure != nil { return .failed }
+        if connection.hasFailed { return .failed }
         guard connection.canInitiate else { return .waiting }
         let actions = connection.configuration.children.map(\.startAction)
         if actions.contains(.start) { return .connecting }

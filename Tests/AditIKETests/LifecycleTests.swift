@@ -267,3 +267,42 @@ import Testing
         #expect(forced.nodes[0].endpoint.status()[0].ikeSA?.localBehindNAT == false)
     }
 }
+
+@Suite struct ConnectionStateTests {
+    @Test("states: waiting, trap, connecting, established, failed, down (design.md §3)")
+    func states() {
+        let pair = IKEPair(
+            seed: 70,
+            Sides.pair {
+                $0.children[0].startAction = .trap
+                $1.remoteAddresses = []
+                $1.authentication = .preSharedKey(SecretBytes(Array("other".utf8)))
+            })
+        func state(_ node: Int) -> ConnectionStatus.State { pair.nodes[node].endpoint.status()[0].state }
+        #expect(state(0) == .trap && state(1) == .waiting)
+        pair.event(.acquire(connection: "c", child: "n"), 0)
+        #expect(state(0) == .connecting)
+        pair.run(5)
+        // Who could not authenticate at us has not made our connection fail, but the reason is kept.
+        #expect(state(0) == .failed && state(1) == .waiting)
+        #expect(pair.nodes[1].endpoint.status()[0].lastFailure?.code == .authenticationFailed)
+        pair.command(.initiate(connection: "c", child: nil), 1)
+        #expect(pair.codes(1).last == .peerUnreachable)
+        pair.command(.terminate(connection: "c"), 0)
+        #expect(state(0) == .down)
+    }
+
+    @Test("packets after a failure do not bring about one attempt each")
+    func acquireBackOff() {
+        let pair = IKEPair(
+            seed: 71,
+            Sides.pair {
+                $1.authentication = .preSharedKey(SecretBytes(Array("other".utf8))); _ = $0
+            })
+        for _ in 0..<500 {
+            pair.event(.acquire(connection: "c", child: "n"), 0)
+            pair.run(0.1)
+        }
+        #expect((3...12).contains(pair.codes(0).count))
+    }
+}

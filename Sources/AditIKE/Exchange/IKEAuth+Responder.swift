@@ -11,9 +11,14 @@ extension IKEEndpoint {
     mutating func answerAuth(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
         guard case .halfOpen(let open) = sa.state else { return }
         let contents = PayloadContents(payloads)
-        guard let identification = contents.initiatorID, let authentication = contents.authentication else {
+        guard let identification = contents.initiatorID else {
             answer([.notify(NotifyPayload(.invalidSyntax))], arrival, &sa)
-            fail(&sa, peerFault(.invalidSyntax, "the peer's IKE_AUTH request lacks its identity or proof", sa), .linger)
+            fail(&sa, peerFault(.invalidSyntax, "the peer's IKE_AUTH request lacks its identity", sa), .linger)
+            return
+        }
+        guard let authentication = contents.authentication else {
+            // RFC 7296 §2.16: without AUTH the initiator asks for EAP.
+            refuseAuth(wantsEAP(identification, sa), arrival, &sa)
             return
         }
         // RFC 7296 §2.23: from here on the path is the one that the authenticated message took.

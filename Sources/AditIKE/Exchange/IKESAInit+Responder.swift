@@ -139,7 +139,8 @@ extension IKEEndpoint {
             request.message.header, NotifyPayload(.noProposalChosen), local: request.local, remote: request.remote)
         guard answered, let mismatch else { return }
         let report = noProposal(connection.configuration.name, .ikeSAInit, mismatch, request.remote)
-        connections[connection.id]?.lastFailure = report
+        // Not authenticated: it explains a connection that is not up, and changes nothing else.
+        if connection.established.isEmpty { connections[connection.id]?.lastFailure = report }
         effects.append(.report(.failed(report)))
     }
 
