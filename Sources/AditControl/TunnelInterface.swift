@@ -34,6 +34,8 @@ final class TunnelInterface {
         for route in try netlink.routes() where route.link == link { try netlink.removeRoute(route) }
         try netlink.setMTU(mtu, link: link)
         try netlink.setTransmitQueueLength(Self.transmitQueueLength, link: link)
+        // Else the kernel's own router solicitations would ask for an SA.
+        try? netlink.setLinkLocalAddress(generated: false, link: link)
         for address in addresses { try netlink.addAddress(address, link: link) }
         try netlink.setUp(true, link: link)
     }
