@@ -3,7 +3,8 @@
 
 internal import Synchronization
 
-/// Hands every event to every subscriber through a bounded stream that drops its oldest, so nobody can hold the gateway up.
+/// Hands every event to every subscriber through a bounded stream that drops its oldest, so nobody can hold the gateway
+/// up.
 final class EventBroadcaster: Sendable {
     private struct Subscribers {
         var nextID = 0

@@ -6,5 +6,5 @@ internal import Glibc
 
 extension WallClock {
     /// The system's time of day.
-    public static let system = WallClock { unsafe Int64(time(nil)) }
+    public static let system = WallClock { Int64(time(nil)) }
 }

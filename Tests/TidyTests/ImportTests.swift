@@ -19,7 +19,8 @@ import Testing
             "AditControl", "AditForwarding", "AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto", "Glibc",
         ],
         "adit": [
-            "Adit", "AditIKE", "AditWire", "AditCrypto", "ArgumentParser", "Logging", "TOMLKit", "Glibc", "Foundation",
+            "Adit", "AditIKE", "AditWire", "AditCrypto", "ArgumentParser", "Logging", "Glibc", "Foundation",
+            "Dispatch",
         ],
     ]
 

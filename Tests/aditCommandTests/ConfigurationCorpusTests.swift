@@ -6,7 +6,8 @@ import Testing
 
 @testable import adit
 
-/// The corpus of `scripts/fuzz Configuration` as an ordinary test: whatever a file holds, it is read or refused in words.
+/// The corpus of `scripts/fuzz Configuration` as an ordinary test: whatever a file holds, it is read or refused in
+/// words.
 @Suite struct ConfigurationCorpusTests {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Fuzz/Corpus/Configuration")

@@ -75,8 +75,8 @@ extension ControlAnswer {
         gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
         #expect(
             ask(.up(connection: "hq"), gateway).map(\.words) == [
-                "error no_proposal_chosen: the peer accepts none of our suites; add modp2048 to proposals (adit explain "
-                    + "hq)"
+                "error no_proposal_chosen: the peer accepts none of our suites; add modp2048 to proposals "
+                    + "(adit explain hq)"
             ])
     }
 

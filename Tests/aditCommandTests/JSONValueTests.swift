@@ -11,11 +11,11 @@ import Testing
         let value = JSONValue.object([
             ("b", .array([.null, .boolean(true), .integer(-7), .number(12.3), .number(11)])),
             ("a", .string("x\"\\\n\u{1}é")),
-            ("n", .count(.max)), ("none", .optional(nil)), ("nan", .number(.nan)),
+            ("n", .count(.max)), ("no", .optional(nil)), ("nan", .number(.nan)),
         ])
         #expect(
             value.text
-                == #"{"b":[null,true,-7,12.3,11.0],"a":"x\"\\\n\u0001é","n":9223372036854775807,"none":null,"nan":null}"#
+                == #"{"b":[null,true,-7,12.3,11.0],"a":"x\"\\\n\u0001é","n":9223372036854775807,"no":null,"nan":null}"#
         )
     }
 

@@ -76,7 +76,8 @@ private func logger(_ lines: Lines, _ format: LogFormat, _ level: Logger.Level =
         #expect(found[1].hasSuffix(" ms"))
         #expect(
             found[2]
-                == "info hq: child lan installed: 10.1.0.0/16 to 10.2.0.0/16 (aes128gcm16), SPI c1a2b3c4 in, d0d0d0d0 out"
+                == "info hq: child lan installed: 10.1.0.0/16 to 10.2.0.0/16 (aes128gcm16), SPI c1a2b3c4 in, "
+                + "d0d0d0d0 out"
         )
         #expect(found[3].hasPrefix("info hq: child lan rekeyed: "))
         #expect(found[4] == "info hq: child lan removed, SPI c1a2b3c4 in")
