@@ -88,8 +88,8 @@ internal import Synchronization
         return SequenceBlock(first: last &+ 1, count: Int(truncatingIfNeeded: taken))
     }
 
-    /// Whether every number before `first` has left: with several workers a block leaves in its turn, so that the packets of
-    /// an SA stay within a small replay window.
+    /// Whether every number before `first` has left: with several workers a block leaves in its turn, so that the
+    /// packets of an SA stay within a small replay window.
     public func isTurn(of first: UInt64) -> Bool {
         unsafe lanes.departed.pointee.load(ordering: .acquiring) &+ 1 >= first
     }

@@ -6,9 +6,9 @@ internal import AditWire
 
 /// Merges decrypted TCP and UDP packets of one flow into super-packets, without copying, where that is lossless.
 ///
-/// 1. ``add(_:header:)`` takes each packet of a batch in order; up to ``flowLimit`` flows are collected at once, because parallel
-///    streams interleave. A packet that continues its flow's super-packet joins it; any other packet of the flow sends
-///    what was collected before it, so the order within a flow stays.
+/// 1. ``add(_:header:)`` takes each packet of a batch in order; up to ``flowLimit`` flows are collected at once,
+///    because parallel streams interleave. A packet that continues its flow's super-packet joins it; any other
+///    packet of the flow sends what was collected before it, so the order within a flow stays.
 /// 2. ``finish()`` ends everything collected.
 /// 3. ``ready`` are the packets to be written, each a list of pieces that lie in the batch; ``clear()`` forgets them.
 ///

@@ -41,7 +41,8 @@ struct CoalescingCandidate {
             guard limits.takesTCP, header.upperLength > 20 else { return nil }
             let transportHeader = Int(packet[transport &+ 12] >> 4) &* 4
             flags = packet[transport &+ 13]
-            // RFC 9293 §3.1: SYN, RST and URG, and RFC 3168 §6.1.2 CWR, mark one segment and may not spread over others.
+            // RFC 9293 §3.1: SYN, RST and URG, and RFC 3168 §6.1.2 CWR, mark one segment and may not spread over
+            // others.
             guard transportHeader >= 20, packet[transport &+ 12] & 0x0f == 0,
                 flags & ~(TCPFlag.psh | TCPFlag.fin | TCPFlag.ece) == TCPFlag.ack
             else { return nil }

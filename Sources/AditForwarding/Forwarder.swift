@@ -7,7 +7,8 @@ internal import Synchronization
 
 /// The packet threads of a gateway: one for each pair of a device queue and a transport.
 ///
-/// Everything may be called from any thread. The devices and transports belong to the workers until ``stop()`` returned.
+/// Everything may be called from any thread. The devices and transports belong to the workers until ``stop()``
+/// returned.
 public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>: Sendable {
     private let settings: SharedSettings
     private let workerCounters: [WorkerCounters]
@@ -16,9 +17,9 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
 
     /// Starts the workers.
     ///
-    /// Worker `i` serves `devices[i]` and `transports[i]`, reads `table` as its reader `i`, and posts into `mailbox` as its
-    /// producer `i`. `mtu` is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker `i` is bound to
-    /// `processors[i]`. There are as many transports as devices, at least one.
+    /// Worker `i` serves `devices[i]` and `transports[i]`, reads `table` as its reader `i`, and posts into `mailbox`
+    /// as its producer `i`. `mtu` is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker
+    /// `i` is bound to `processors[i]`. There are as many transports as devices, at least one.
     public init(
         devices: [Device], transports: [Transport], table: SATable, mailbox: Mailbox, mtu: Int,
         processors: [Int]? = nil
@@ -86,7 +87,7 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
 
 /// A worker's body, handed to the one thread that will run it.
 private struct Lent: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): only the worker's thread touches what the closure holds after it was made.
+    // SAFETY: (@unchecked Sendable) only the worker's thread touches what the closure holds after it was made.
     let run: () -> Void
 
     init(_ run: @escaping () -> Void) { self.run = run }

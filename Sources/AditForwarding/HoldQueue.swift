@@ -4,7 +4,8 @@
 internal import AditESP
 internal import AditWire
 
-/// Packets that wait for the SA that was asked for, so that the first packets of a connection are not lost (RFC 4301 §4.4.1).
+/// Packets that wait for the SA that was asked for, so that the first packets of a connection are not lost (RFC 4301
+/// §4.4.1).
 ///
 /// Bounded in every way: the oldest packet of the policy, or of all, gives way. One worker's, not thread-safe.
 @safe struct HoldQueue: ~Copyable {

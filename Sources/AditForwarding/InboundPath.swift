@@ -8,9 +8,9 @@ internal import AditWire
 /// The walk of datagrams from the peers to the device.
 ///
 /// 1. ``begin(_:now:mtu:)`` takes a batch that was received.
-/// 2. ``advance()`` walks its datagrams: IKE, ESP or keepalive (RFC 3948 §2) → SA by SPI → replay check, ICV, selectors,
-///    ECN (all in `ESPOpen`, in place) → MSS clamp → coalescing. It returns ``OutboundPath/Step/full`` when packets should
-///    be written first.
+/// 2. ``advance()`` walks its datagrams: IKE, ESP or keepalive (RFC 3948 §2) → SA by SPI → replay check, ICV,
+///    selectors, ECN (all in `ESPOpen`, in place) → MSS clamp → coalescing. It returns ``OutboundPath/Step/full``
+///    when packets should be written first.
 /// 3. The worker writes ``coalescing``'s ready packets, whose bytes lie in the batch.
 ///
 /// One worker's, not thread-safe; between a receive and a write nothing is allocated, locked, retained or thrown.

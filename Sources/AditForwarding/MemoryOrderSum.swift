@@ -3,9 +3,10 @@
 
 /// The Internet checksum's sum (RFC 1071) over bytes as they lie in memory, before folding.
 ///
-/// RFC 1071 §2(B): the sum is independent of byte order, so words are added as the machine loads them and the folded result
-/// is stored as it is. Pieces may be summed apart when each begins at an even offset. Field values in host order are added
-/// by ``add(_:)-(UInt16)``. 64 bits never overflow here: a packet has fewer than 2^16 bytes, so fewer than 2^14 words.
+/// RFC 1071 §2(B): the sum is independent of byte order, so words are added as the machine loads them and the folded
+/// result is stored as it is. Pieces may be summed apart when each begins at an even offset. Field values in host
+/// order are added by ``add(_:)-(UInt16)``. 64 bits never overflow here: a packet has fewer than 2^16 bytes, so
+/// fewer than 2^14 words.
 struct MemoryOrderSum {
     private var value: UInt64 = 0
 
@@ -53,6 +54,8 @@ struct MemoryOrderSum {
 }
 
 private typealias Lanes = SIMD2<UInt64>
+
+// SAFETY of the three functions below: every load and store is inside the `count` bytes that the caller checked.
 
 /// 64 bytes a step in two accumulators, each 64-bit lane split into halves so that no carry is lost.
 @inline(never) private func sum(_ bytes: UnsafeMutableRawPointer, _ count: Int) -> UInt64 {

@@ -12,8 +12,8 @@ internal import AditWire
 ///    super-packets split and large ones fragmented on the way. It returns ``Step/full`` when runs should leave first.
 /// 3. ``seal()``, then the worker sends ``outgoing``'s sealed runs, and ``OutgoingBatch/clear()``.
 ///
-/// Packets without an SA are held, and released by ``release(now:mtu:)``. One worker's, not thread-safe; between a read and
-/// a send nothing is allocated, locked, retained or thrown.
+/// Packets without an SA are held, and released by ``release(now:mtu:)``. One worker's, not thread-safe; between a
+/// read and a send nothing is allocated, locked, retained or thrown.
 @safe struct OutboundPath: ~Copyable {
     /// How a call ended.
     enum Step { case drained, full }

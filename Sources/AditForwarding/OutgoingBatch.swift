@@ -7,16 +7,16 @@ internal import AditWire
 
 /// The ESP packets of a turn, laid out so that as many as possible leave in one UDP GSO send.
 ///
-/// 1. ``place(_:)`` finds room for an inner packet in the run of its SA, sealed size and traffic class, whatever flow it
-///    belongs to. Inner packets lie where they will be sealed; equal-size ESP packets are contiguous.
+/// 1. ``place(_:)`` finds room for an inner packet in the run of its SA, sealed size and traffic class, whatever
+///    flow it belongs to. Inner packets lie where they will be sealed; equal-size ESP packets are contiguous.
 /// 2. ``seal()`` moves lone short packets to the end of the run before them, reserves sequence numbers run by run and
-///    seals in the order of sending. So the packets of one SA leave in sequence order, whatever the sizes. While there is
-///    one run only its packets are sealed a few at a time, as they are still in the nearest cache.
-/// 3. ``runs`` go to the transport; ``clear()`` begins the next turn.
+///    seals in the order of sending. So the packets of one SA leave in sequence order, whatever the sizes. While
+///    there is one run only its packets are sealed a few at a time, as they are still in the nearest cache.
+/// 3. ``sealedRuns`` go to the transport; ``clear()`` begins the next turn.
 ///
-/// Runs are sent in the order in which they were begun. A flow's packet never goes to a run before that of the flow's last
-/// packet, so flows are not reordered. One worker's, not thread-safe; SA pointers stay valid until the reader's next
-/// quiescent point, which comes after ``clear()``.
+/// Runs are sent in the order in which they were begun. A flow's packet never goes to a run before that of the
+/// flow's last packet, so flows are not reordered. One worker's, not thread-safe; SA pointers stay valid until the
+/// reader's next quiescent point, which comes after ``clear()``.
 @safe struct OutgoingBatch: ~Copyable {
     /// How many runs are collected before all must leave.
     static let runLimit = 8
@@ -187,8 +187,8 @@ internal import AditWire
         run.count < Self.segmentLimit && (run.count &+ 1) &* run.kind.size <= Self.byteLimit
     }
 
-    /// A run of one packet that is shorter than those of the run before it becomes that run's last packet, which UDP GSO
-    /// allows to be shorter: the end of a super-packet then costs no send of its own.
+    /// A run of one packet that is shorter than those of the run before it becomes that run's last packet, which UDP
+    /// GSO allows to be shorter: the end of a super-packet then costs no send of its own.
     private mutating func mergeShortRuns() {
         guard runCount > 1 else { return }
         for index in 1..<runCount {

@@ -3,8 +3,8 @@
 
 internal import AditLinux
 
-// A checksum that the kernel left to be finished: the field holds the pseudo-header's sum, so summing it with the bytes that
-// it covers gives the whole (virtio 1.2 §5.1.6.2).
+// A checksum that the kernel left to be finished: the field holds the pseudo-header's sum, so summing it with the
+// bytes that it covers gives the whole (virtio 1.2 §5.1.6.2).
 extension PacketBytes {
     /// Whether the checksum field that `offload` names lies in the packet behind an IP header.
     @inline(__always) func holdsChecksum(_ offload: PacketOffload) -> Bool {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditForwarding
 
-/// A lent run of bytes that holds one packet: every access is checked against its length, integers are in network order.
+/// A lent run of bytes that holds one packet: every access is checked against its length, integers are in network
+/// order.
 ///
 /// It owns nothing. Whoever makes one guarantees that the memory outlives it and that no other thread touches it; the
-/// packet paths make them over a batch's memory for the time of one packet. An access past the end is our bug and traps:
-/// the parsers check every length from the network first.
+/// packet paths make them over a batch's memory for the time of one packet. An access past the end is our bug and
+/// traps: the parsers check every length from the network first.
 @safe struct PacketBytes {
     /// Where the first byte lies.
     let start: UnsafeMutableRawPointer

@@ -12,7 +12,8 @@ public enum PathMTU {
 
     /// The tunnel MTU, never below ``smallest``.
     ///
-    /// `path` is the outer MTU in bytes; the lengths are the suite's (`ivLength`, `icvLength`, and `blockLength` 1 for an AEAD).
+    /// `path` is the outer MTU in bytes; the lengths are the suite's (`ivLength`, `icvLength`, and `blockLength` 1
+    /// for an AEAD).
     public static func tunnelMTU(
         path: Int, outerFamily: IPAddress.Family, ivLength: Int, icvLength: Int, blockLength: Int
     ) -> Int {

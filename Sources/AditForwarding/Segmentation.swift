@@ -6,12 +6,14 @@ internal import AditWire
 
 /// How one super-packet is split into packets, as the kernel's own segmentation would.
 ///
-/// 1. ``init(_:header:offload:)`` checks every length and computes what all segments share: header sums without the changing fields.
+/// 1. ``init(_:header:offload:)`` checks every length and computes what all segments share: header sums without the
+///    changing fields.
 /// 2. ``write(_:from:to:)`` copies one segment to its place in the outgoing run and sums its payload in the same pass.
 ///
 /// Nothing is allocated; segments may be written in several turns. The super-packet itself is not changed.
 struct Segmentation {
-    /// A super-packet of 65,535 bytes at Linux's smallest send MSS of 48 bytes (`tcp_min_snd_mss`) has this many segments.
+    /// A super-packet of 65,535 bytes at Linux's smallest send MSS of 48 bytes (`tcp_min_snd_mss`) has this many
+    /// segments.
     static let segmentLimit = 1366
 
     /// How many segments there are.

@@ -5,8 +5,9 @@ internal import AditWire
 
 /// The ICMP answers to packets that are larger than the tunnel and must not be fragmented (RFC 1191 §4, RFC 8201 §4).
 ///
-/// The answer seems to come from the packet's destination, because the tunnel has no address of its own that is sure to be
-/// known to the sender. Answers are limited in number, as RFC 4443 §2.4(f) and RFC 1812 §4.3.2.8 ask. One worker's.
+/// The answer seems to come from the packet's destination, because the tunnel has no address of its own that is sure
+/// to be known to the sender. Answers are limited in number, as RFC 4443 §2.4(f) and RFC 1812 §4.3.2.8 ask. One
+/// worker's.
 @safe struct TooBigReply: ~Copyable {
     /// Answers that can wait to be written.
     static let capacity = 8
@@ -65,7 +66,8 @@ internal import AditWire
         }
     }
 
-    /// RFC 1122 §3.2.2, RFC 4443 §2.4(e): none about ICMP errors, later fragments, multicast, or senders that are no host.
+    /// RFC 1122 §3.2.2, RFC 4443 §2.4(e): none about ICMP errors, later fragments, multicast, or senders that are no
+    /// host.
     private static func deserves(_ packet: PacketBytes, header: IPHeader) -> Bool {
         guard header.fragment != .later, !header.source.isUnspecified else { return false }
         let hasType = header.upperLength >= 1

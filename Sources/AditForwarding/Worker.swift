@@ -18,10 +18,11 @@ final class SharedSettings: Sendable {
 
 /// One packet thread: runs both directions to completion, sleeps when there is nothing to do.
 ///
-/// A turn: 1. read the device until it is drained or ``readLimit``, and send; 2. receive once, and write; 3. pass the quiescent
-/// point. Neither direction can starve the other. A lone packet is sent in the turn that read it.
+/// A turn: 1. read the device until it is drained or ``readLimit``, and send; 2. receive once, and write; 3. pass
+/// the quiescent point. Neither direction can starve the other. A lone packet is sent in the turn that read it.
 ///
-/// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the transport once a batch; the walks in between work on concrete types.
+/// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the
+/// transport once a batch; the walks in between work on concrete types.
 struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     /// Batches read in one turn at most.
     private let readLimit = 16
@@ -142,7 +143,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         outbound.outgoing.clear()
     }
 
-    /// Sends run by run, each after other workers' runs with smaller numbers of its SA: a peer's replay window may be 32.
+    /// Sends run by run, each after other workers' runs with smaller numbers of its SA: a peer's replay window may
+    /// be 32.
     ///
     /// Numbers are reserved in the order in which a worker's runs wait, so no two workers can wait for each other.
     private func sendInTurn() -> Int {
@@ -169,6 +171,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     private mutating func writeReady() {
         for index in 0..<inbound.coalescing.readyCount {
+            // SAFETY: the pieces lie in the batch, which is not received into before they are cleared.
             let (pieces, offload) = unsafe inbound.coalescing.ready(index)
             if case .done = unsafe device.write(pieces, offload: offload) { continue }
             counters.drops.count(.deviceFull)
@@ -181,6 +184,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         guard outbound.replies.count > 0 else { return }
         for index in 0..<outbound.replies.count {
             let packet = outbound.replies.packet(index)
+            // SAFETY: the answer lies in the path's own memory until it is cleared.
             var piece = unsafe PacketPiece(start: UnsafeRawPointer(packet.start), length: packet.count)
             let result = unsafe withUnsafePointer(to: &piece) {
                 unsafe device.write(UnsafeBufferPointer(start: $0, count: 1), offload: PacketOffload())

@@ -32,9 +32,9 @@ final class TestGateway {
 
     var counters: ForwardingCounters { forwarder?.counters ?? ForwardingCounters() }
 
-    /// Waits until `condition` holds, for at most 5 seconds.
+    /// Waits until `condition` holds, for at most half a minute.
     static func eventually(_ condition: () -> Bool) -> Bool {
-        for _ in 0..<5000 {
+        for _ in 0..<30_000 {
             if condition() { return true }
             usleep(1000)
         }
