@@ -46,7 +46,10 @@ extension IKEEndpoint {
 
     /// Records and tells a failure that leaves the connection's plans as they are.
     mutating func noteFailure(_ report: FailureReport, _ sa: IKESA) {
-        if let id = sa.connection { connections[id]?.lastFailure = report }
+        // A half-open IKE SA belongs to no connection yet, but its report may name the one that the peer meant.
+        if let id = sa.connection ?? report.connection.flatMap({ connections.id(named: $0) }) {
+            connections[id]?.lastFailure = report
+        }
         effects.append(.report(.failed(report)))
     }
 

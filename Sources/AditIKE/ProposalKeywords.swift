@@ -37,10 +37,15 @@ extension Proposal: CustomStringConvertible {
     /// The keywords, in the order of the types; numbers where we have no name.
     public var description: String { transforms.map(\.keyword).joined(separator: "-") }
 
-    /// The keywords without `esn` and `noesn`, as `adit status` prints a suite.
+    /// The keywords without `esn` and `noesn`, and without PRFs that the integrity keywords imply, as `adit status`
+    /// prints a suite.
     public var suiteDescription: String {
-        transforms.filter { $0.kind != .sequenceNumbers && $0 != Self.noIntegrity && $0 != Self.noKeyExchange }
-            .map(\.keyword).joined(separator: "-")
+        let implied = transforms(.integrity).compactMap { Self.functions[$0.id] }
+        let isImplied = !implied.isEmpty && transforms(.pseudoRandomFunction).map(\.id) == implied
+        return transforms.filter { transform in
+            transform.kind != .sequenceNumbers && transform != Self.noIntegrity && transform != Self.noKeyExchange
+                && !(isImplied && transform.kind == .pseudoRandomFunction)
+        }.map(\.keyword).joined(separator: "-")
     }
 
     /// The keywords of the legacy algorithms in it.

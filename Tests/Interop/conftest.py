@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+pytest.register_assert_rewrite("agreement")
+
 import lab as laboratory
 from strongswan import CHARON
 
