@@ -84,17 +84,34 @@ if fuzzing {
 
 if !coreOnly && !fuzzing {
     targets += [
+        .target(
+            name: "AditPKI",
+            dependencies: [
+                "AditIKE", "AditWire", "AditCrypto", .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+            ],
+            swiftSettings: settings),
+        tests(
+            "AditPKITests",
+            [
+                "AditPKI", "AditIKE", "AditWire", "AditCrypto",
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+            ]),
         .executableTarget(
             name: "adit",
             dependencies: [
-                "Adit", "AditIKE", "AditWire", "AditCrypto",
+                "Adit", "AditPKI", "AditIKE", "AditWire", "AditCrypto",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
         tests(
             "aditCommandTests",
-            ["adit", "Adit", "AditIKE", "AditWire", "AditCrypto", .product(name: "Logging", package: "swift-log")]),
+            [
+                "adit", "Adit", "AditPKI", "AditIKE", "AditWire", "AditCrypto",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
     ]
 }
 
@@ -110,9 +127,13 @@ let package = Package(
 )
 
 if !coreOnly && !fuzzing {
-    package.products.append(.executable(name: "adit", targets: ["adit"]))
+    package.products += [
+        .executable(name: "adit", targets: ["adit"]), .library(name: "AditPKI", targets: ["AditPKI"]),
+    ]
     package.dependencies += [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     ]
 }

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditIKE
 
-/// A cursor over the elements of a DER encoding (X.690 §8, §10), for the few structures that IKE itself has to read.
+/// A cursor over the elements of a DER encoding (X.690 §8, §10), for the few structures that IKE reads itself: names, algorithms, revocation lists.
 ///
-/// Certificates are not read here: their validator does that.
-struct DERReader {
+/// Certificates are read by swift-certificates.
+package struct DERReader {
     private var rest: ArraySlice<UInt8>
 
     /// One element.
-    struct Element {
-        let tag: UInt8
-        let content: ArraySlice<UInt8>
+    package struct Element {
+        package let tag: UInt8
+        package let content: ArraySlice<UInt8>
         /// Tag and length included.
-        let whole: ArraySlice<UInt8>
+        package let whole: ArraySlice<UInt8>
     }
 
-    init(_ bytes: some Collection<UInt8>) { rest = ArraySlice(bytes) }
+    package init(_ bytes: some Collection<UInt8>) { rest = ArraySlice(bytes) }
 
-    var isAtEnd: Bool { rest.isEmpty }
+    package var isAtEnd: Bool { rest.isEmpty }
 
     /// The tag of the next element; nil at the end.
-    var nextTag: UInt8? { rest.first }
+    package var nextTag: UInt8? { rest.first }
 
     /// The next element, of this tag when one is given; nil where there is none, and nothing is skipped then.
-    mutating func next(_ tag: UInt8? = nil) -> Element? {
+    package mutating func next(_ tag: UInt8? = nil) -> Element? {
         guard let first = rest.first, tag == nil || tag == first, first & 0x1f != 0x1f,
             let lengthByte = rest.dropFirst().first
         else { return nil }
@@ -46,14 +46,14 @@ struct DERReader {
     }
 
     /// The element that `bytes` consists of; nil where it is another or where something follows.
-    static func only(_ tag: UInt8, in bytes: some Collection<UInt8>) -> Element? {
+    package static func only(_ tag: UInt8, in bytes: some Collection<UInt8>) -> Element? {
         var reader = DERReader(bytes)
         guard let element = reader.next(tag), reader.isAtEnd else { return nil }
         return element
     }
 
     /// A tag, the length in its shortest form, and the content.
-    static func encode(_ tag: UInt8, _ content: some Collection<UInt8>) -> [UInt8] {
+    package static func encode(_ tag: UInt8, _ content: some Collection<UInt8>) -> [UInt8] {
         let count = content.count
         guard count >= 0x80 else { return [tag, UInt8(count)] + content }
         var digits: [UInt8] = []
@@ -65,15 +65,15 @@ struct DERReader {
         return [tag, 0x80 | UInt8(digits.count)] + digits + content
     }
 
-    static let integer: UInt8 = 0x02
-    static let null: UInt8 = 0x05
-    static let objectIdentifier: UInt8 = 0x06
-    static let utf8String: UInt8 = 0x0c
-    static let printableString: UInt8 = 0x13
-    static let ia5String: UInt8 = 0x16
-    static let sequence: UInt8 = 0x30
-    static let set: UInt8 = 0x31
+    package static let integer: UInt8 = 0x02
+    package static let null: UInt8 = 0x05
+    package static let objectIdentifier: UInt8 = 0x06
+    package static let utf8String: UInt8 = 0x0c
+    package static let printableString: UInt8 = 0x13
+    package static let ia5String: UInt8 = 0x16
+    package static let sequence: UInt8 = 0x30
+    package static let set: UInt8 = 0x31
 
     /// The tag of constructed context-specific element `number`.
-    static func context(_ number: UInt8) -> UInt8 { 0xa0 | number }
+    package static func context(_ number: UInt8) -> UInt8 { 0xa0 | number }
 }

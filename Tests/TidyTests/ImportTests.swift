@@ -18,9 +18,10 @@ import Testing
         "Adit": [
             "AditControl", "AditForwarding", "AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto", "Glibc",
         ],
+        "AditPKI": ["AditIKE", "AditWire", "AditCrypto", "X509", "SwiftASN1", "FoundationEssentials"],
         "adit": [
-            "Adit", "AditIKE", "AditWire", "AditCrypto", "ArgumentParser", "Logging", "Glibc", "Foundation",
-            "Dispatch",
+            "Adit", "AditPKI", "AditIKE", "AditWire", "AditCrypto", "ArgumentParser", "Logging", "Glibc",
+            "Foundation", "Dispatch",
         ],
     ]
 
