@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
 
@@ -14,20 +15,30 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "Tests", "Interop")]
 import measure  # noqa: E402
 import report  # noqa: E402
 import tunnels  # noqa: E402
-from lab import Lab, LabError  # noqa: E402
+from lab import Lab, LabError, remove_leftovers  # noqa: E402
+
+QUICK = ("tcp", "udp_1200", "udp_64", "rtt_idle")
 
 
 def plan(seconds, only):
-    """The measurements of one turn: name → function of a tunnel."""
+    """The measurements of one turn: name → function of a tunnel and of the earlier figures of the same kind."""
+    def packets(sizes, how="send"):
+        def measured(tunnel, earlier):
+            known = [run["packets_per_second"] for run in earlier if run["packets_per_second"]]
+            return measure.datagrams(tunnel, sizes, guess=known[-1] * 0.9 if known else None, how=how)
+        return measured
+
     every = {
-        "tcp": lambda t: measure.tcp(t, seconds),
-        "tcp_reverse": lambda t: measure.tcp(t, seconds, reverse=True),
-        "tcp_4": lambda t: measure.tcp(t, seconds, streams=4),
-        "udp_1200": lambda t: measure.datagrams(t, "1200"),
-        "udp_64": lambda t: measure.datagrams(t, "64"),
-        "udp_imix": lambda t: measure.datagrams(t, measure.IMIX),
-        "rtt_idle": measure.round_trip,
-        "rtt_loaded": lambda t: measure.round_trip(t, load=True),
+        "rtt_idle": lambda t, _: measure.round_trip(t),
+        "tcp": lambda t, _: measure.tcp(t, seconds),
+        "tcp_reverse": lambda t, _: measure.tcp(t, seconds, reverse=True),
+        "tcp_4": lambda t, _: measure.tcp(t, seconds, streams=4),
+        "rtt_loaded": lambda t, _: measure.round_trip(t, load=True),
+        "udp_1200": packets("1200"),
+        "udp_64": packets("64"),
+        "udp_imix": packets(measure.IMIX),
+        "udp_1200_runs": packets("1200", how="runs"),
+        "overload": lambda t, _: measure.overload(t) if t.processes() else None,
     }
     unknown = set(only) - set(every)
     if unknown:
@@ -44,16 +55,23 @@ def turn(kind, measurements, results, versions):
         mine.setdefault("first_packet", []).append({"seconds": first})
         for name, function in measurements.items():
             print(f"  {name} …", end="", flush=True, file=sys.stderr)
-            figures = function(tunnel)
-            shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items() if isinstance(value, (int, float)))
+            figures = function(tunnel, mine.get(name, []))
+            if figures is None:
+                print("\r", end="", file=sys.stderr)
+                continue
+            shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items()
+                              if isinstance(value, (int, float)) and not isinstance(value, bool))
             print(f"\r  {name}: {shown}", file=sys.stderr, flush=True)
             mine.setdefault(name, []).append(figures)
+        if hasattr(tunnel, "drops"):
+            mine.setdefault("drops", []).append(tunnel.drops())
         if tunnel.processes():
             mine.setdefault("memory", []).append({"resident_bytes": measure.resident_bytes(tunnel)})
 
 
 def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "?")
     return f"{os.cpu_count()} cores, {model}, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}"
 
 
@@ -64,44 +82,70 @@ def arguments():
     parser.add_argument("--adit", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each tunnel, alternating (3)")
     parser.add_argument("--seconds", type=int, default=5, help="seconds of one TCP measurement (5)")
+    parser.add_argument("--quick", action="store_true", help=f"one round of 2 s, of {', '.join(QUICK)} only")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this measurement; repeatable")
     parser.add_argument("--output", default="perf", metavar="STEM", help="writes STEM.json, .md, .svg and .png (perf)")
     parser.add_argument("--compare", metavar="FILE", help="hold the run against an earlier one's JSON")
     chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.rounds, chosen.seconds, chosen.only = 1, 2, chosen.only or list(QUICK)
     unknown = [name for name in chosen.tunnels if name not in tunnels.TUNNELS]
     if unknown:
         parser.error(f"no such tunnel: {unknown[0]!r}")
     return chosen
 
 
-def main():
-    chosen = arguments()
-    tunnels.Adit.binary = tunnels.AditToStrongSwan.binary = os.path.abspath(chosen.adit)
+def measured(chosen):
+    """All rounds; what was measured before a Ctrl-C is kept."""
     kinds = [tunnels.TUNNELS[name] for name in chosen.tunnels or tunnels.TUNNELS]
     measurements = plan(chosen.seconds, chosen.only)
-    results, versions, skipped = {}, {}, {}
-    for number in range(1, chosen.rounds + 1):
-        for kind in [kind for kind in kinds if kind.name not in skipped]:
-            print(f"round {number} of {chosen.rounds}: {kind.name}", file=sys.stderr, flush=True)
-            try:
-                turn(kind, measurements, results, versions)
-            except tunnels.Unavailable as reason:
-                skipped[kind.name] = str(reason)
-                print(f"  skipped: {reason}", file=sys.stderr)
-            except (LabError, AssertionError) as error:
-                print(f"  failed: {error}", file=sys.stderr)
-                skipped[kind.name] = f"failed: {str(error)[:300]}"
-    document = {"machine": machine(), "rounds": chosen.rounds, "seconds": chosen.seconds, "versions": versions,
-                "skipped": skipped, "results": results}
+    results, versions, skipped, loads = {}, {}, {}, []
+    began, done = time.monotonic(), 0
+    try:
+        for number in range(1, chosen.rounds + 1):
+            # Every other round goes the other way, so that no tunnel always follows the same one.
+            for kind in kinds if number % 2 else reversed(kinds):
+                if kind.name in skipped:
+                    continue
+                passed = time.monotonic() - began
+                rest = f", about {passed / done * (len(kinds) * chosen.rounds - done) / 60:.0f} min left" if done else ""
+                print(f"round {number} of {chosen.rounds}: {kind.name}{rest}", file=sys.stderr, flush=True)
+                loads.append(os.getloadavg()[0])
+                try:
+                    turn(kind, measurements, results, versions)
+                except tunnels.Unavailable as reason:
+                    skipped[kind.name] = str(reason)
+                    print(f"  skipped: {reason}", file=sys.stderr)
+                except (LabError, AssertionError) as error:
+                    print(f"\n  failed: {error}", file=sys.stderr)
+                    skipped[kind.name] = f"failed in round {number}: {str(error).splitlines()[0][:200]}"
+                done += 1
+    except KeyboardInterrupt:
+        print("\nstopped; this is what was measured until then", file=sys.stderr)
+    return {"machine": machine(), "load_average": loads, "rounds": chosen.rounds, "seconds": chosen.seconds,
+            "versions": versions, "skipped": skipped, "results": results}
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def main():
+    chosen = arguments()
+    signal.signal(signal.SIGTERM, interrupted)
+    tunnels.Adit.binary = tunnels.AditToStrongSwan.binary = os.path.abspath(chosen.adit)
+    remove_leftovers()
+    document = measured(chosen)
+    if not document["results"]:
+        sys.exit("nothing was measured")
     with open(f"{chosen.output}.json", "w") as file:
         json.dump(document, file, indent=1)
-    parts = [report.table(document), report.ratios(document)]
+        file.write("\n")
+    earlier = None
     if chosen.compare:
         with open(chosen.compare) as file:
-            parts.append(report.comparison(document, json.load(file)))
-    text = "\n\n".join(part for part in parts if part)
-    text += f"\n\n{document['machine']}; medians of {chosen.rounds} alternating rounds (least–most).\n"
-    text += "".join(f"Not measured: {name}: {reason}.\n" for name, reason in skipped.items())
+            earlier = json.load(file)
+    text = report.page(document, earlier)
     with open(f"{chosen.output}.md", "w") as file:
         file.write(text)
     import chart  # it needs matplotlib, which nothing else does

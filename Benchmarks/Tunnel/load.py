@@ -2,68 +2,122 @@
 # Adit: Tunnel benchmark
 """A UDP generator that outruns the tunnels, and a count of what arrived that costs the receiver next to nothing.
 
-The sender gives the kernel up to 64 equal datagrams by one call (UDP_SEGMENT), so that it is the tunnel that is
-measured. The receiver binds a socket that nobody reads: the kernel counts each datagram as delivered (InDatagrams) or as
-one for which the socket had no room (RcvbufErrors); both came through the tunnel.
+The sender gives the kernel many datagrams by one call: one by one as most applications' datagrams come (sendmmsg), or
+with `runs` as one segmented send, as QUIC servers do (UDP_SEGMENT). The sink is a socket that nobody reads: the kernel
+counts each datagram for which it has no room, which are all but the first two or three, and nothing but those that came
+to this socket (the counters of the namespace would count the tunnel's own datagrams too). It writes the count with the
+time, again and again, so that what arrived while the sender was sending can be told from what a queue let go later.
 
-    python3 load.py send TARGET PORT SIZE[,SIZE…] RATE SECONDS     prints how many it sent
-    python3 load.py sink PORT                                      binds and waits for its end
+    python3 load.py send|runs TARGET PORT SIZE[,SIZE…] RATE SECONDS     prints: sent, first and last moment (ns)
+    python3 load.py sink PORT                                           prints until its end: moment (ns), arrived
 """
-import signal
+import ctypes
 import socket
 import sys
 import time
 
 UDP_SEGMENT = 103
 SO_SNDBUFFORCE = 32
+SO_MEMINFO = 55
+SAMPLE_SECONDS = 0.01
+BURST_LIMIT = 64
+BYTES_LIMIT = 60_000  # of one segmented send
+BURSTS_PER_SECOND = 4_000
 
 
-def send(target, port, sizes, rate, seconds):
-    """Sends `rate` datagrams a second, in bursts of one size; gives how many left."""
+class Vector(ctypes.Structure):
+    """struct iovec"""
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+class Header(ctypes.Structure):
+    """struct msghdr"""
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint32), ("vectors", ctypes.c_void_p),
+                ("vector_count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
+                ("flags", ctypes.c_int)]
+
+
+class Message(ctypes.Structure):
+    """struct mmsghdr"""
+    _fields_ = [("header", Header), ("sent", ctypes.c_uint32)]
+
+
+def one_by_one(out, sizes, burst):
+    """A function that sends the next `burst` datagrams, each on its own, sizes in turn; gives how many left."""
+    count = -(-burst // len(sizes)) * len(sizes)
+    payload = ctypes.create_string_buffer(max(sizes))
+    vectors = (Vector * count)()
+    messages = (Message * count)()
+    for index in range(count):
+        vectors[index] = Vector(ctypes.addressof(payload), sizes[index % len(sizes)])
+        messages[index].header.vectors = ctypes.addressof(vectors) + index * ctypes.sizeof(Vector)
+        messages[index].header.vector_count = 1
+    function, descriptor = ctypes.CDLL(None, use_errno=True).sendmmsg, out.fileno()
+
+    def go(_kept_alive=(payload, vectors)):
+        return max(function(descriptor, messages, count, 0), 0)
+    return go
+
+
+def in_runs(out, sizes, burst):
+    """The same as one segmented send, all of one size."""
+    count = max(1, min(burst, BYTES_LIMIT // max(sizes)))
+    turns = []
+    for size in sizes:
+        control = [(socket.IPPROTO_UDP, UDP_SEGMENT, size.to_bytes(2, sys.byteorder))] if count > 1 else []
+        turns.append(([bytes(size * count)], control))
+    number = 0
+
+    def go():
+        nonlocal number
+        data, control = turns[number % len(turns)]
+        number += 1
+        out.sendmsg(data, control)
+        return count
+    return go
+
+
+def send(make, target, port, sizes, rate, seconds):
+    """Sends `rate` datagrams a second; gives how many left, and from when to when."""
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     out.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
     out.connect((target, port))
-    burst = max(1, min(64, int(rate / 2000), 60000 // max(sizes)))
-    messages = []
-    for size in sizes:
-        control = [(socket.IPPROTO_UDP, UDP_SEGMENT, size.to_bytes(2, sys.byteorder))] if burst > 1 else []
-        messages.append(([bytes(size * burst)], control))
-    sent, began, turn = 0, time.perf_counter(), 0
+    go = make(out, sizes, max(1, min(BURST_LIMIT, int(rate / BURSTS_PER_SECOND))))
+    sent, began = 0, time.monotonic_ns()
+    end = began + int(seconds * 1e9)
     while True:
-        passed = time.perf_counter() - began
-        if passed >= seconds:
-            break
-        due = passed * rate
-        if sent > due:
-            time.sleep(min((sent - due) / rate, 0.002))
+        now = time.monotonic_ns()
+        if now >= end:
+            return sent, began, now
+        ahead = sent / rate - (now - began) / 1e9
+        if ahead > 0:
+            time.sleep(min(ahead, 0.002))
             continue
-        data, control = messages[turn % len(messages)]
-        turn += 1
         try:
-            out.sendmsg(data, control)
+            sent += go()
         except OSError:
-            continue  # no room in the device's queue: the loss is the tunnel's
-        finally:
-            sent += burst
-    return sent, time.perf_counter() - began
+            continue  # the socket's buffer is full, or nobody listens yet: it did not leave
 
 
 def sink(port):
-    """Holds a port until it is ended."""
+    """Holds a port and tells what arrived, until it is ended."""
     hold = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    hold.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    hold.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     hold.bind(("0.0.0.0", port))
-    print("ready", flush=True)
-    signal.pause()
+    while True:
+        # struct: nine 32-bit numbers, the last one sk_drops
+        dropped = int.from_bytes(hold.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36)[32:36], sys.byteorder)
+        print(time.monotonic_ns(), dropped, flush=True)
+        time.sleep(SAMPLE_SECONDS)
 
 
 def main(words):
     if words[0] == "sink":
         sink(int(words[1]))
     else:
+        make = {"send": one_by_one, "runs": in_runs}[words[0]]
         target, port, sizes, rate, seconds = words[1:]
-        sent, took = send(target, int(port), [int(size) for size in sizes.split(",")], float(rate), float(seconds))
-        print(sent, f"{took:.6f}")
+        print(*send(make, target, int(port), [int(size) for size in sizes.split(",")], float(rate), float(seconds)))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ ROWS = [
     ("tcp_4", "bits_per_second", "TCP 4 streams, Gbit/s", 1e-9, 2, True),
     ("udp_1200", "packets_per_second", "UDP 1200 B, kpps under 1 % loss", 1e-3, 0, True),
     ("udp_64", "packets_per_second", "UDP 64 B, kpps under 1 % loss", 1e-3, 0, True),
-    ("udp_imix", "packets_per_second", "IMIX, kpps under 1 % loss", 1e-3, 0, True),
+    ("udp_imix", "packets_per_second", "UDP IMIX, kpps under 1 % loss", 1e-3, 0, True),
+    ("udp_1200_runs", "packets_per_second", "UDP 1200 B sent in runs, kpps under 1 % loss", 1e-3, 0, True),
     ("rtt_idle", "median_ms", "RTT idle, ms", 1, 3, False),
     ("rtt_loaded", "median_ms", "RTT under one TCP stream, ms", 1, 2, False),
-    ("tcp", "cpu_seconds_per_gb", "CPU seconds per GB (both ends)", 1, 2, False),
-    ("memory", "resident_bytes", "largest RSS, MiB", 1 / 2**20, 0, False),
+    ("tcp", "cpu_seconds_per_gb", "CPU seconds per GB of TCP (both ends)", 1, 2, False),
+    ("udp_1200", "cpu_microseconds_per_packet", "CPU µs per 1200 B datagram (both ends)", 1, 1, False),
+    ("memory", "resident_bytes", "largest RSS, overload included, MiB", 1 / 2**20, 0, False),
     ("first_packet", "seconds", "start to first packet, s", 1, 2, False),
 ]
 
@@ -44,9 +46,25 @@ def table(document):
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     for measurement, field, title, scale, digits, _ in ROWS:
         cells = [cell(values(document["results"], name, measurement, field), scale, digits) for name in names]
+        for index, name in enumerate(names):
+            if field == "packets_per_second" and any(values(document["results"], name, measurement, "generator_limited")):
+                cells[index] = "≥ " + cells[index]  # the generator could send no faster
         if any(text != "–" for text in cells):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def page(document, earlier=None):
+    """The whole report."""
+    parts = [table(document), ratios(document)]
+    if earlier:
+        parts.append(comparison(document, earlier))
+    text = "\n\n".join(part for part in parts if part)
+    loads = document.get("load_average") or [0]
+    text += (f"\n\n{document['machine']}; medians of {document['rounds']} alternating rounds (least–most), TCP for "
+             f"{document['seconds']} s each; load average at the start of the turns {min(loads):.1f}–{max(loads):.1f}.\n")
+    text += "".join(f"- {name}: {version}\n" for name, version in document["versions"].items())
+    return text + "".join(f"- Not measured: {name}: {reason}\n" for name, reason in document["skipped"].items())
 
 
 def ratios(document, subject="Adit"):

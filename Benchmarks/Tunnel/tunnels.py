@@ -6,6 +6,7 @@ Every tunnel carries 10.1.0.1 (side a) to 10.2.0.1 (side b). Programs other than
 ADIT_PERF_WIREGUARD_GO, ADIT_PERF_OPENVPN, and ADIT_PERF_PROTOTYPE for a static-key prototype to compare with.
 """
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -69,19 +70,48 @@ class Plain(Tunnel):
 
 
 class Adit(Tunnel):
-    """Adit on both sides."""
+    """Adit on both sides, as many workers as it chooses by itself."""
     name = "Adit"
     binary = None
+    settings = {}
 
     def open(self):
         gateways = []
         for side in ("a", "b"):
             keys = adit.connection(self.lab, side, start_action="none", esp_proposals=["aes128gcm16"])
-            gateways.append(adit.Gateway(self.lab, self.binary, side, {"peer": keys}).start())
+            gateways.append(adit.Gateway(self.lab, self.binary, side, {"peer": keys}, **self.settings).start())
         self.started = [gateway.process for gateway in gateways]
         gateways[0].up()
         self.gateways = gateways
         self.version = sh(self.binary, "--version").strip()
+
+    def drops(self):
+        """What both gateways have dropped so far, by reason, what is zero left out."""
+        return {side: {reason: count for reason, count in gateway.drops().items() if count}
+                for side, gateway in zip("ab", self.gateways)}
+
+
+class AditTwoWorkers(Adit):
+    """Adit on both sides with two packet threads each."""
+    name = "Adit, 2 workers"
+    settings = {"workers": 2}
+
+
+def charon(lab, side):
+    """A strongSwan as a user runs it: little logged, and the AEAD of its aesni plugin, which is the faster one."""
+    if not os.access(strongswan.CHARON, os.X_OK):
+        raise Unavailable("strongSwan is not there: apt-get install " + " ".join(StrongSwan.packages))
+    plugins = strongswan.PLUGINS
+    try:
+        strongswan.PLUGINS = plugins.replace(" openssl ", " aesni openssl ")
+        return strongswan.StrongSwan(lab, side, strongswan.configuration(lab, side))
+    finally:
+        strongswan.PLUGINS = plugins
+
+
+def charon_version():
+    found = re.search(r"\d+\.\d+\.\d+", sh(strongswan.CHARON, "--version", check=False))
+    return f"strongSwan {found[0]}" if found else "strongSwan"
 
 
 class StrongSwan(Tunnel):
@@ -90,16 +120,14 @@ class StrongSwan(Tunnel):
     packages = ("strongswan-charon", "strongswan-swanctl", "libcharon-extra-plugins", "libstrongswan-extra-plugins")
 
     def open(self):
-        if not os.access(strongswan.CHARON, os.X_OK):
-            raise Unavailable("strongSwan is not there: apt-get install " + " ".join(self.packages))
-        peers = [strongswan.StrongSwan(self.lab, side, strongswan.configuration(self.lab, side)) for side in ("a", "b")]
+        peers = [charon(self.lab, side) for side in ("a", "b")]
         self.started = [peer.process for peer in peers]
         answer = peers[0].initiate()
         if not peers[0].sas():
             raise LabError(f"strongSwan: {answer[-500:]}")
         for side in ("a", "b"):
             self.lab.ip(side, f"link set ipsec0 mtu {INNER_MTU}")
-        self.version = sh("swanctl", "--version").splitlines()[0].strip()
+        self.version = charon_version()
 
 
 class AditToStrongSwan(Tunnel):
@@ -108,13 +136,13 @@ class AditToStrongSwan(Tunnel):
     binary = None
 
     def open(self):
-        peer = strongswan.StrongSwan(self.lab, "b", strongswan.configuration(self.lab, "b"))
+        peer = charon(self.lab, "b")
         keys = adit.connection(self.lab, "a", start_action="none", esp_proposals=["aes128gcm16"])
         gateway = adit.Gateway(self.lab, self.binary, "a", {"peer": keys}).start()
         self.started = [gateway.process, peer.process]
         gateway.up()
         self.lab.ip("b", f"link set ipsec0 mtu {INNER_MTU}")
-        self.version = "mixed"
+        self.version = f"{sh(self.binary, '--version').strip()}, {charon_version()}"
 
 
 class WireGuardGo(Tunnel):
@@ -168,7 +196,8 @@ class OpenVPN(Tunnel):
                        "--cert", f"{folder}/{side}.crt", "--key", f"{folder}/{side}.key",
                        "--peer-fingerprint", fingerprint.split("=", 1)[1].strip(), "--dh", "none",
                        "--data-ciphers", "AES-128-GCM", "--cipher", "AES-128-GCM", "--tun-mtu", str(INNER_MTU),
-                       "--txqueuelen", "1000", "--verb", "1", *role)
+                       "--fast-io", "--txqueuelen", "1000", "--sndbuf", "2097152", "--rcvbuf", "2097152",
+                       "--disable-dco", "--verb", "1", *role)
         self.version = sh(path, "--version", check=False).splitlines()[0].strip()[:40]
 
 
@@ -192,7 +221,7 @@ class Prototype(Tunnel):
 
 
 TUNNELS = {kind.name: kind for kind in
-           (Plain, Adit, Prototype, StrongSwan, AditToStrongSwan, WireGuardGo, OpenVPN)}
+           (Plain, Adit, AditTwoWorkers, Prototype, StrongSwan, AditToStrongSwan, WireGuardGo, OpenVPN)}
 
 
 def open_tunnel(kind, lab):
