@@ -58,11 +58,9 @@ public final class Gateway: Sendable {
 
     /// Asks the control thread to do something; progress and outcome come as ``events()``.
     ///
-    /// A control thread that has too much to do refuses; that is an event too.
-    public func perform(_ command: IKECommand) {
-        guard !control.perform(command) else { return }
-        broadcaster.send(.warning("too many requests wait for the control thread; one was refused, try again"))
-    }
+    /// False when too many requests wait for it already, or when it has ended: nothing will happen.
+    @discardableResult
+    public func perform(_ command: IKECommand) -> Bool { control.perform(command) }
 
     /// A snapshot; after ``stop()`` an empty one.
     public func status() -> GatewayStatus {

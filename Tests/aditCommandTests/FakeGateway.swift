@@ -37,9 +37,10 @@ final class FakeGateway: ControlledGateway {
         }
     }
 
-    func perform(_ command: IKECommand) {
+    func perform(_ command: IKECommand) -> Bool {
         state.withLock { $0.commands.append(command) }
         for report in react(command, self) { hub.publish(.ike(report)) }
+        return true
     }
 
     func lastFailure(of connection: String?) -> FailureReport? { state.withLock { $0.failures[connection ?? ""] } }

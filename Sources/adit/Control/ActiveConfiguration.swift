@@ -37,11 +37,15 @@ final class ActiveConfiguration: Sendable {
             return .failure(Refusal(problems: file.errors.map(\.description)))
         }
         // One reload at a time: what the gateway is told last is what is kept here.
-        let summary = configuration.withLock { current in
-            gateway.perform(.configure(next.connections))
+        let summary = configuration.withLock { current -> String? in
+            guard gateway.perform(.configure(next.connections)) else { return nil }
             let summary = Self.difference(current, next)
             current.connections = next.connections
             return summary
+        }
+        guard let summary else {
+            logger.error("reload refused, nothing was changed: too many requests wait for the gateway")
+            return .failure(Refusal(problems: ["too many requests wait for the gateway; try again"]))
         }
         logger.info("configuration reloaded: \(summary)")
         return .success(summary)

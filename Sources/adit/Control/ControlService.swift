@@ -7,7 +7,7 @@ internal import AditIKE
 /// What the control socket needs of a gateway; tests put something simpler in its place.
 protocol ControlledGateway: Sendable {
     func status() -> GatewayStatus
-    func perform(_ command: IKECommand)
+    func perform(_ command: IKECommand) -> Bool
     func lastFailure(of connection: String?) -> FailureReport?
 }
 
@@ -65,7 +65,7 @@ struct ControlService: Sendable {
                     "peer_unreachable", "\(name) has no address to connect to",
                     "wait for the peer, or set remote_addrs in the configuration", channel)
             }
-            gateway.perform(.initiate(connection: name, child: nil))
+            guard gateway.perform(.initiate(connection: name, child: nil)) else { return refuse(channel) }
             follow(name, follower, channel) { report in
                 guard case .childInstalled(_, let child, _, _) = report else { return nil }
                 return "\(name) is up: child \(child) carries traffic"
@@ -74,7 +74,7 @@ struct ControlService: Sendable {
     }
 
     private func down(_ name: String, _ channel: any AnswerSink) {
-        gateway.perform(.terminate(connection: name))
+        guard gateway.perform(.terminate(connection: name)) else { return refuse(channel) }
         let deadline = ContinuousClock.now + .seconds(5)
         // The machine closes on its own side at once; the peer's answer to the DELETE is a courtesy.
         let isUp = { status(of: name).map { $0.state == .established || $0.state == .connecting } ?? false }
@@ -94,7 +94,9 @@ struct ControlService: Sendable {
                 return fail(
                     "not_established", "\(name) is not up, so there is nothing to rekey", "adit up \(name)", channel)
             }
-            gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name))
+            guard gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name)) else {
+                return refuse(channel)
+            }
             var left = ike ? 1 : now.children.count
             follow(name, follower, channel) { report in
                 switch report {
@@ -107,6 +109,10 @@ struct ControlService: Sendable {
                     ? "\(name): IKE SA rekeyed" : "\(name): \(count(now.children.count, "child", "children")) rekeyed"
             }
         }
+    }
+
+    private func refuse(_ channel: any AnswerSink) {
+        fail("limit_reached", "too many requests wait for the gateway", "try again", channel)
     }
 
     /// Passes a connection's events on as progress, until `finished` says something, or it failed.
