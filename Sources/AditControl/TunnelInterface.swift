@@ -139,7 +139,9 @@ final class TunnelInterface {
     }
 
     private func remove(_ route: Route) {
-        do { try netlink.removeRoute(route) } catch { warn("cannot remove the route to \(route.destination): \(error)") }
+        do {
+            try netlink.removeRoute(route)
+        } catch { warn("cannot remove the route to \(route.destination): \(error)") }
     }
 
     /// Prefixes of one child that become routes, at the most.

@@ -6,9 +6,9 @@
 // The IV must not be predictable (RFC 3602 §3). It is a block that never comes again under this key, a counter,
 // encrypted with the key itself (NIST SP 800-38A appendix C). CBC with a zero IV over `counter block | text` does that
 // and the packet in one run: its first ciphertext block is the IV that is sent.
-// libcrypto 3.0 duplicates a digest context for each HMAC, so these suites allocate twice a packet inside of it; starting
-// an EVP digest over allocates as well. The AEADs allocate nothing.
-// Threading: one owner; nothing here is shared.
+// libcrypto 3.0 duplicates a digest context for each HMAC, so these suites allocate twice a packet inside of it;
+// starting an EVP digest over allocates as well. The AEADs allocate nothing. Threading: one owner; nothing here is
+// shared.
 
 internal import COpenSSL
 

@@ -2,9 +2,9 @@
 // Adit: AditCrypto
 
 // ChaCha20-Poly1305 on packets (RFC 7634). The key is set once; each packet starts the context over with its nonce, so
-// nothing is left of the packet before, failed or not. The end goes through EVP_EncryptFinal_ex and EVP_DecryptFinal_ex,
-// the documented place where an AEAD's tag is made and compared. libcrypto has no IV generator for this cipher.
-// Threading: one owner; nothing here is shared.
+// nothing is left of the packet before, failed or not. The end goes through EVP_EncryptFinal_ex and
+// EVP_DecryptFinal_ex, the documented place where an AEAD's tag is made and compared. libcrypto has no IV generator for
+// this cipher. Threading: one owner; nothing here is shared.
 
 internal import COpenSSL
 

@@ -5,7 +5,8 @@
 public enum CryptoError: Error, Hashable, Sendable {
     /// A key, share or signature has a length or encoding that its algorithm does not allow.
     case malformedInput
-    /// A public value is not acceptable to its group (RFC 6989 §2: off the curve, 0, 1, p−1, or an all-zero X25519 result).
+    /// A public value is not acceptable to its group (RFC 6989 §2: off the curve, 0, 1, p−1, or an all-zero X25519
+    /// result).
     case invalidPublicValue
     /// The ICV or signature does not match.
     case verificationFailed

@@ -37,9 +37,11 @@ internal import COpenSSL
         return unsafe context
     }
 
-    /// A context with its digest chosen (which is what would fetch) and some key, since only a keyed one can be duplicated.
+    /// A context with its digest chosen (which is what would fetch) and some key, since only a keyed one can be
+    /// duplicated.
     private init(digest name: StaticString) {
-        // SAFETY: a StaticString's bytes are immortal and end in NUL; libcrypto copies the name and does not write to it.
+        // SAFETY: a StaticString's bytes are immortal and end in NUL; libcrypto copies the name and does not write to
+        // it.
         var parameters = unsafe [
             adit_param_digest(UnsafeMutableRawPointer(mutating: name.utf8Start).assumingMemoryBound(to: CChar.self)),
             OSSL_PARAM_construct_end(),

@@ -62,7 +62,8 @@ public final class KeyExchange: Sendable {
         case x25519(X25519PrivateKey)
     }
 
-    /// Makes a private value from `entropy` (``KeyExchangeGroup/privateLength`` uniformly random bytes) and its public value.
+    /// Makes a private value from `entropy` (``KeyExchangeGroup/privateLength`` uniformly random bytes) and its public
+    /// value.
     ///
     /// The same entropy gives the same values. Throws ``CryptoError/malformedInput`` for entropy of another length.
     public init(group: KeyExchangeGroup, entropy: SecretBytes) throws(CryptoError) {

@@ -40,7 +40,8 @@ public struct ChildSAParameters: Sendable {
     public var outboundActive = true
     /// Copy the inner DSCP to the outer header (RFC 2983 §3); otherwise it is 0.
     public var copyDSCP = false
-    /// Copy the inner ECN field to the outer header (RFC 6040 §4.1 normal mode); otherwise Not-ECT (compatibility mode).
+    /// Copy the inner ECN field to the outer header (RFC 6040 §4.1 normal mode); otherwise Not-ECT (compatibility
+    /// mode).
     public var copyECN = true
     /// Whether TCP's MSS is to be clamped; the packet paths read it.
     public var clampMSS = true

@@ -5,7 +5,8 @@ internal import AditWire
 
 /// The ECN field through a tunnel (RFC 6040).
 public enum CongestionNotification {
-    /// What the inner ECN field becomes on decapsulation (RFC 6040 §4.2, figure 4); nil when the packet must be dropped.
+    /// What the inner ECN field becomes on decapsulation (RFC 6040 §4.2, figure 4); nil when the packet must be
+    /// dropped.
     @inline(__always) public static func decapsulated(inner: UInt8, outer: UInt8) -> UInt8? {
         let inner = inner & 3
         switch outer & 3 {

@@ -15,8 +15,8 @@ internal import Synchronization
 
 /// Opens ESP packets where they lie.
 public enum ESPOpen {
-    /// Opens the ESP packet of `length` bytes at `packet` in place; `sa` was found by its SPI and is owned by `reader`'s
-    /// worker. After a drop the bytes are undefined.
+    /// Opens the ESP packet of `length` bytes at `packet` in place; `sa` was found by its SPI and is owned by
+    /// `reader`'s worker. After a drop the bytes are undefined.
     public static func open(
         _ packet: UnsafeMutableRawPointer, length: Int, outerTrafficClass: UInt8,
         sa: UnsafeMutablePointer<InboundSA>, reader: SAReader
@@ -55,8 +55,8 @@ public enum ESPOpen {
             sa: sa, reader: reader)
     }
 
-    /// Notes where the newest packet of an SA came from; control is told when that is not the SA's path. For packets (or
-    /// runs of them) with ``OpenedPacket/isNewest`` only (RFC 7296 §2.23).
+    /// Notes where the newest packet of an SA came from; control is told when that is not the SA's path. For packets
+    /// (or runs of them) with ``OpenedPacket/isNewest`` only (RFC 7296 §2.23).
     @inline(__always) public static func noteRemote(
         _ remote: Endpoint, sa: UnsafeMutablePointer<InboundSA>, reader: SAReader
     ) {

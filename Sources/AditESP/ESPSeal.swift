@@ -21,9 +21,9 @@ public enum ESPSeal {
 
     /// Seals the inner IP packet of `length` bytes at `packet` in place; 0 means that libcrypto refused.
     ///
-    /// The ESP packet begins `sa.headerLength` bytes before `packet`, and its length is returned. `headRoom` bytes before
-    /// and `tailRoom` after the inner packet belong to the caller. `sequence` came from ``OutboundSA/reserve(_:bytes:reader:)``
-    /// and is used once.
+    /// The ESP packet begins `sa.headerLength` bytes before `packet`, and its length is returned. `headRoom` bytes
+    /// before and `tailRoom` after the inner packet belong to the caller. `sequence` came from
+    /// ``OutboundSA/reserve(_:bytes:reader:)`` and is used once.
     public static func seal(
         _ packet: UnsafeMutableRawPointer, length: Int, sequence: UInt64, sa: UnsafeMutablePointer<OutboundSA>,
         reader: SAReader

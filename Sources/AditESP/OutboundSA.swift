@@ -31,6 +31,7 @@ internal import Synchronization
     let softSequence: UInt64
     let countsBytes: Bool
     let lanes: SealingLanes
+    // SAFETY: control publishes a new path and retires the old one; readers follow it within a batch only.
     let currentPath: Atomic<UnsafeMutablePointer<OuterPath>>
 
     init(_ parameters: ChildSAParameters, sealers: [PacketSealer], path: UnsafeMutablePointer<OuterPath>) {

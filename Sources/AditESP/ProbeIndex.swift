@@ -12,6 +12,7 @@ internal import Synchronization
     private(set) var count = 0
     /// Entries and tombstones.
     private var used = 0
+    // SAFETY: lent by `SharedRoots`, which outlives every index.
     private let root: UnsafeMutablePointer<Atomic<UInt>>
 
     /// An empty table, published at `root`, which outlives the index.

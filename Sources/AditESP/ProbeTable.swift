@@ -7,8 +7,8 @@ internal import Synchronization
 ///
 /// Open addressing with linear probing over slots of two atomic words. A slot goes from empty to used, its value may
 /// become a tombstone and another value later; a reader therefore verifies what it found, as the key word and the value
-/// word may belong to two successive entries. The block is never resized in place: the writer publishes a larger one and
-/// retires the old (``ProbeIndex``).
+/// word may belong to two successive entries. The block is never resized in place: the writer publishes a larger one
+/// and retires the old (``ProbeIndex``).
 @safe struct ProbeTable {
     private struct Slot: ~Copyable {
         let key = Atomic<UInt64>(0)

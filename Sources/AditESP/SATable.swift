@@ -6,7 +6,8 @@ public import AditWire
 internal import Synchronization
 
 // 1. Control makes both halves of a Child SA in memory of their own, then publishes them by release stores.
-// 2. Workers find them through an ``SAReader``: inbound by SPI (``ProbeTable``), outbound by policy (``PolicyDirectory``).
+// 2. Workers find them through an ``SAReader``: inbound by SPI (``ProbeTable``), outbound by policy
+// (``PolicyDirectory``).
 // 3. Control unpublishes, retires, and frees after every worker passed a batch boundary (``Reclamation``).
 // Threading: every method here belongs to the one control thread.
 
@@ -127,8 +128,8 @@ internal import Synchronization
         return true
     }
 
-    /// Takes a pair out of the data plane; its memory and keys go once no worker can hold them. Returns what it carried,
-    /// nil when there is no such SA.
+    /// Takes a pair out of the data plane; its memory and keys go once no worker can hold them. Returns what it
+    /// carried, nil when there is no such SA.
     @discardableResult public func remove(inboundSPI: SPI) -> SACounters? {
         guard let pair = pairs.removeValue(forKey: inboundSPI) else { return nil }
         unsafe inbound.remove(UInt64(inboundSPI.rawValue), UInt(bitPattern: pair.inbound))
@@ -261,8 +262,8 @@ internal import Synchronization
         unsafe reclamation.retire(.memory(UnsafeMutableRawPointer(pair.path)))
     }
 
-    /// Ends a change: flow caches are void first, then the epoch ends, so that whoever announces the new epoch also sees
-    /// the new generation.
+    /// Ends a change: flow caches are void first, then the epoch ends, so that whoever announces the new epoch also
+    /// sees the new generation.
     private func commit() {
         let generation = unsafe roots.words.pointee.generation.load(ordering: .relaxed)
         unsafe roots.words.pointee.generation.store(generation &+ 1, ordering: .releasing)

@@ -3,7 +3,8 @@
 
 internal import Synchronization
 
-/// The words through which control and workers meet: stored by control, loaded by workers. Owned by ``SATable`` and every
+/// The words through which control and workers meet: stored by control, loaded by workers. Owned by ``SATable`` and
+/// every
 /// ``SAReader`` together, so that it outlives whoever looks.
 @safe final class SharedRoots: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): atomics at fixed addresses; reclamation and rings say themselves who may do what.

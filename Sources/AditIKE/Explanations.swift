@@ -18,7 +18,7 @@ extension IKEEndpoint {
     func timeout(_ sa: IKESA) -> FailureReport {
         report(
             sa, .timeout, .ikeAuth, "\(sa.remote) answered IKE_SA_INIT but not IKE_AUTH",
-            "Check that UDP port 4500 passes, and the peer's log: it may drop a request that fits none of its connections."
+            "Check that UDP port 4500 passes, and the peer's log: a request that fits no connection may be dropped."
         )
     }
 

@@ -3,9 +3,11 @@
 
 internal import AditWire
 
-/// The IKE SAs that peers began: which first message made which SA, and how many are still half open, in total and per source.
+/// The IKE SAs that peers began: which first message made which SA, and how many are still half open, in total and per
+/// source.
 struct HalfOpenTable: Sendable {
-    /// What tells first messages apart together with their bytes: two peers behind one NAT may choose one SPI (RFC 7296 §2.1).
+    /// What tells first messages apart together with their bytes: two peers behind one NAT may choose one SPI (RFC 7296
+    /// §2.1).
     struct Key: Hashable, Sendable {
         let initiatorSPI: IKESPI
         let remote: Endpoint

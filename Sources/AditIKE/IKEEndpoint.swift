@@ -6,8 +6,8 @@ public import AditWire
 
 /// All IKE SAs of one gateway: a machine without I/O.
 ///
-/// A value with one owner: every event is handed in by the owner, one after the other. What an event costs does not grow
-/// with the number of IKE SAs.
+/// A value with one owner: every event is handed in by the owner, one after the other. What an event costs does not
+/// grow with the number of IKE SAs.
 public struct IKEEndpoint: Sendable {
     var connections: ConnectionTable
     var ikeSAs = IKESATable()

@@ -43,7 +43,8 @@ public enum IKECommand: Sendable {
 
 /// What the driver has to do, in this order.
 public enum IKEEffect: Sendable {
-    /// Send an IKE message; from port 4500 the driver puts the non-ESP marker before it. `local` may be unspecified (port only).
+    /// Send an IKE message; from port 4500 the driver puts the non-ESP marker before it. `local` may be unspecified
+    /// (port only).
     case send([UInt8], local: Endpoint, remote: Endpoint)
     /// Put a new pair of ESP SAs into the data plane.
     case installChild(ChildSAInstallation)

@@ -150,7 +150,8 @@ struct Session: Sendable {
     var postponedSince: Timestamp?
     /// What the outstanding request asks.
     var exchange: IKEExchange?
-    /// The IKE SA whose successor this may become: both sides rekey it at once, and it is not decided which one inherits.
+    /// The IKE SA whose successor this may become: both sides rekey it at once, and it is not decided which one
+    /// inherits.
     var inheritsFrom: IKESPI?
     /// The Child SA that we accepted last, until the peer shows that our answer arrived: what it may not know of yet is
     /// neither rekeyed nor deleted.

@@ -4,7 +4,8 @@
 internal import AditWire
 
 // A datagram's way in:
-// 1. The header alone decides the version, and whether this begins an IKE SA or belongs to one (by the SPI that we chose).
+// 1. The header alone decides the version, and whether this begins an IKE SA or belongs to one (by the SPI that we
+// chose).
 // 2. The integrity check comes before anything else is believed; what fails it is counted and changes nothing.
 // 3. The Message ID decides: the next request, the last one again, the awaited response, or nothing.
 // 4. Fragments are put together; the payloads are parsed; an unknown critical one refuses the message.

@@ -31,7 +31,8 @@ enum IKETimer: Hashable, Sendable {
 
 /// Every deadline of an endpoint, the earliest first: a binary heap that knows where each timer lies.
 ///
-/// Setting, moving and cancelling cost O(log n), the earliest O(1). Equal deadlines run in the order in which they were set.
+/// Setting, moving and cancelling cost O(log n), the earliest O(1). Equal deadlines run in the order in which they were
+/// set.
 struct TimerTable: Sendable {
     private struct Entry: Sendable {
         var deadline: Timestamp

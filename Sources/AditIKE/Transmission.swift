@@ -3,7 +3,8 @@
 
 internal import AditWire
 
-// A message's way out: requests wait for the window and are sent again until answered, answers are kept for one repetition.
+// A message's way out: requests wait for the window and are sent again until answered, answers are kept for one
+// repetition.
 
 extension IKEEndpoint {
     /// Sends a request; the window must be free.

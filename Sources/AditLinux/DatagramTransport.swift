@@ -9,6 +9,7 @@ public protocol DatagramTransport: AnyObject {
     /// Fills `batch` with what is there, without waiting; `batch.count` is 0 when nothing was.
     func receive(into batch: DatagramBatch) -> DeviceResult
 
+    // SAFETY: the runs and the bytes they point to are lent for the call.
     /// Sends every run in order; returns how many datagrams the kernel did not take (lost, to be counted).
     func send(_ runs: UnsafeBufferPointer<OutgoingRun>) -> Int
 }

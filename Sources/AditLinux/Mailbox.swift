@@ -101,6 +101,7 @@ internal import Synchronization
         return count
     }
 
+    // SAFETY: the payload is lent for the call; the ring copies it before it returns.
     private func append(_ header: MailboxRing.Header, _ payload: UnsafeRawBufferPointer, _ producer: Int) -> Bool {
         guard unsafe rings[producer].append(header, payload) else { return false }
         if !isSignalled.load(ordering: .sequentiallyConsistent) { signal() }

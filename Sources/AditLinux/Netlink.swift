@@ -16,7 +16,7 @@ public final class Netlink {
     /// All interfaces.
     public func links() throws(SystemError) -> [Link] {
         let request = NetlinkRequest(Int(RTM_GETLINK), flags: Int(NLM_F_DUMP), fixed: ifinfomsg())
-        return try socket.dump(request, "list the interfaces").compactMap(Link.init)
+        return try socket.listing(request, "list the interfaces").compactMap(Link.init)
     }
 
     /// The interface of that name; nil when there is none.
@@ -82,7 +82,7 @@ public final class Netlink {
     /// The addresses of one interface, or of all.
     public func addresses(link index: UInt32? = nil) throws(SystemError) -> [InterfaceAddress] {
         let request = NetlinkRequest(Int(RTM_GETADDR), flags: Int(NLM_F_DUMP), fixed: ifaddrmsg())
-        return try socket.dump(request, "list the addresses").compactMap(InterfaceAddress.init)
+        return try socket.listing(request, "list the addresses").compactMap(InterfaceAddress.init)
             .filter { index == nil || $0.link == index }
     }
 
@@ -110,7 +110,7 @@ public final class Netlink {
     /// The unicast routes of every table with this protocol number; nil means all.
     public func routes(origin: UInt8? = Route.adit) throws(SystemError) -> [Route] {
         let request = NetlinkRequest(Int(RTM_GETROUTE), flags: Int(NLM_F_DUMP), fixed: rtmsg())
-        return try socket.dump(request, "list the routes").compactMap(Route.init)
+        return try socket.listing(request, "list the routes").compactMap(Route.init)
             .filter { origin == nil || $0.origin == origin }
     }
 

@@ -28,7 +28,7 @@ struct NetlinkSocket: ~Copyable {
     }
 
     /// Lists something: `request` has NLM_F_DUMP. A listing that the kernel calls inconsistent is made again.
-    mutating func dump(_ request: NetlinkRequest, _ operation: String) throws(SystemError) -> [NetlinkAnswer] {
+    mutating func listing(_ request: NetlinkRequest, _ operation: String) throws(SystemError) -> [NetlinkAnswer] {
         for _ in 0..<Self.dumpLimit {
             var answers: [NetlinkAnswer] = []
             var isConsistent = true

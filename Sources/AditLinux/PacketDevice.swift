@@ -9,6 +9,7 @@ public protocol PacketDevice: AnyObject {
     /// Fills `batch` from its first slot with what is there, without waiting; `batch.count` is 0 when nothing was.
     func read(into batch: PacketBatch) -> DeviceResult
 
+    // SAFETY: the pieces and the bytes they point to are lent for the call.
     /// Writes one packet that lies in `pieces`, in order; a super-packet when `offload` says so.
     func write(_ pieces: UnsafeBufferPointer<PacketPiece>, offload: PacketOffload) -> DeviceResult
 

@@ -24,6 +24,7 @@ enum VirtioHeader {
 
     /// What the ``size`` bytes at `header` say; nil for a kind of super-packet that was never asked for.
     @inline(__always)
+    // SAFETY: both pointers are the caller's, with the header's length of bytes behind them, and are not kept.
     static func decode(_ header: UnsafeRawPointer) -> PacketOffload? {
         var offload = PacketOffload()
         let type = unsafe header.load(fromByteOffset: 1, as: UInt8.self)

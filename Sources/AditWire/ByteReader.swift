@@ -60,7 +60,8 @@ public struct ByteReader: Sendable {
     /// The next eight bytes in network order.
     public mutating func readUInt64() throws(WireError) -> UInt64 { try readInteger(8) }
 
-    /// The next `count` bytes; a negative count is ``WireError/truncated`` too, as it comes from a length field too small.
+    /// The next `count` bytes; a negative count is ``WireError/truncated`` too, as it comes from a length field too
+    /// small.
     public mutating func readBytes(_ count: Int) throws(WireError) -> ArraySlice<UInt8> {
         guard count >= 0, count <= remaining else { throw .truncated }
         defer { position += count }

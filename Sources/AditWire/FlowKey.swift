@@ -4,7 +4,8 @@
 /// What policy looks at in a packet (RFC 4301 §4.4.1.1): addresses, protocol and ports, in 40 bytes that compare fast.
 ///
 /// For ICMP, ICMPv6 and the mobility header both ports hold type (high byte) and code, as RFC 7296 §3.13.1 wants.
-/// Ports that cannot be seen (later fragments, protocols without ports, cut headers) are OPAQUE: 0, ``portsVisible`` false.
+/// Ports that cannot be seen (later fragments, protocols without ports, cut headers) are OPAQUE: 0, ``portsVisible``
+/// false.
 public struct FlowKey: Hashable, Sendable {
     /// The source address's upper half; 0 for IPv4.
     public let sourceHigh: UInt64

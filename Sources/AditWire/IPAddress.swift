@@ -3,7 +3,8 @@
 
 /// An IPv4 or IPv6 address as a value of 16 bytes and a family.
 ///
-/// IPv4 lies in the low 32 bits of `low`. Ordering is by family, then numerically, so a range is `first...last` of one family.
+/// IPv4 lies in the low 32 bits of `low`. Ordering is by family, then numerically, so a range is `first...last` of one
+/// family.
 public struct IPAddress: Hashable, Comparable, Sendable {
     /// The two families, with the address length in bytes.
     public enum Family: UInt8, Sendable, Hashable {

@@ -3,8 +3,8 @@
 
 /// What the packet path needs of an IPv4 header with options, or an IPv6 header with its extension headers, as values.
 ///
-/// One failable initializer checks every length; afterwards nothing can fail. Header checksums are not verified: packets
-/// come from the kernel or from under an ICV.
+/// One failable initializer checks every length; afterwards nothing can fail. Header checksums are not verified:
+/// packets come from the kernel or from under an ICV.
 public struct IPHeader: Sendable {
     /// Whether, and where, the packet is a fragment.
     public enum Fragment: UInt8, Sendable { case whole, first, later }

@@ -2,8 +2,9 @@
 // Adit: AditWire
 
 extension TrafficSelector: LosslessStringConvertible {
-    /// Parses swanctl's form: `PREFIX`, `ADDRESS` or `FIRST-LAST`, optionally followed by `[PROTOCOL]`, `[PROTOCOL/PORT]`
-    /// or `[PROTOCOL/FIRST-LAST]`, with a protocol's number or its name and `opaque` for ports that cannot be seen.
+    /// Parses swanctl's form: `PREFIX`, `ADDRESS` or `FIRST-LAST`, optionally followed by `[PROTOCOL]`,
+    /// `[PROTOCOL/PORT]` or `[PROTOCOL/FIRST-LAST]`, with a protocol's number or its name and `opaque` for ports that
+    /// cannot be seen.
     public init?(_ description: String) {
         var body = description[...]
         var ipProtocol: UInt8 = 0

@@ -4,6 +4,8 @@
 // Unaligned loads and stores in network order for the packet path. Bounds are the caller's: each header view checks its
 // whole length once, before its first load.
 
+// SAFETY: the caller has checked that the offsets lie inside what the pointer may read or write.
+
 extension UnsafeRawPointer {
     /// The byte at `offset`.
     @inlinable @inline(__always) public func byte(at offset: Int) -> UInt8 {

@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test(
-        "unknown SPIs and versions: one short answer to a request, none to a response, at a limited rate (RFC 7296 §2.21.4)"
+        "unknown SPIs and versions: one short answer to a request, none to a response, rate-limited (RFC 7296 §2.21.4)"
     )
     func outsideAnyIKESA() throws {
         let pair = IKEPair(seed: 57, Sides.pair())

@@ -319,7 +319,8 @@ final class IKEPair {
         guard let header = try? IKEHeader(parsing: &reader) else { return "\(bytes.count) bytes" }
         let kind = header.isResponse ? "response" : "request"
         return
-            "\(header.exchange) \(kind) \(header.messageID) [\(header.initiatorSPI) \(header.responderSPI)] \(bytes.count) B"
+            "\(header.exchange) \(kind) \(header.messageID) [\(header.initiatorSPI) \(header.responderSPI)]"
+            + " \(bytes.count) B"
     }
 
     /// Everything wrong that the data planes noticed.
@@ -404,7 +405,8 @@ extension IKEPair {
     /// The trace, for a failing expectation.
     var story: String { trace.joined(separator: "\n") }
 
-    /// Seals a message of a node's newest IKE SA, as the peer would receive it: for messages that a machine never sends.
+    /// Seals a message of a node's newest IKE SA, as the peer would receive it: for messages that a machine never
+    /// sends.
     func forge(_ node: Int, _ exchange: ExchangeType, _ payloads: [Payload]) -> [UInt8]? {
         let endpoint = nodes[node].endpoint
         guard let spi = endpoint.ikeSAs.spis.last, let sa = endpoint.ikeSAs[spi], let keying = sa.keying else {

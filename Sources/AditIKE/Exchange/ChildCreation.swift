@@ -4,7 +4,8 @@
 internal import AditCrypto
 internal import AditWire
 
-// What IKE_AUTH and CREATE_CHILD_SA have in common: offering, accepting and installing a Child SA (RFC 7296 §1.2, §1.3, §2.17).
+// What IKE_AUTH and CREATE_CHILD_SA have in common: offering, accepting and installing a Child SA (RFC 7296 §1.2, §1.3,
+// §2.17).
 
 /// What both sides agreed for a Child SA.
 struct ChildAgreement: Sendable {
@@ -185,7 +186,8 @@ extension IKEEndpoint {
         timers.cancel(.expireChild(spi))
     }
 
-    /// The outer endpoints of ESP: always the NAT traversal ports, as ESP always goes in UDP (RFC 7296 §2.23: never on 500).
+    /// The outer endpoints of ESP: always the NAT traversal ports, as ESP always goes in UDP (RFC 7296 §2.23: never on
+    /// 500).
     func espEndpoints(_ sa: IKESA) -> (local: Endpoint, remote: Endpoint) {
         guard sa.local.port != limits.natPort else { return (sa.local, sa.remote) }
         return (

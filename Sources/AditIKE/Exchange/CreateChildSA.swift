@@ -4,7 +4,8 @@
 internal import AditCrypto
 internal import AditWire
 
-// CREATE_CHILD_SA for a Child SA as initiator: a further child, or one that replaces another (RFC 7296 §1.3.1, §1.3.3, §2.8).
+// CREATE_CHILD_SA for a Child SA as initiator: a further child, or one that replaces another (RFC 7296 §1.3.1, §1.3.3,
+// §2.8).
 
 extension IKEEndpoint {
     /// Asks for a child; nothing when it exists already and is not to be replaced.

@@ -4,8 +4,8 @@
 internal import AditCrypto
 internal import AditWire
 
-// IKE_SA_INIT as responder. Nothing is kept for a peer before it has shown that it receives at its address, once there are
-// many half-open IKE SAs (RFC 7296 §2.6).
+// IKE_SA_INIT as responder. Nothing is kept for a peer before it has shown that it receives at its address, once there
+// are many half-open IKE SAs (RFC 7296 §2.6).
 
 extension IKEEndpoint {
     /// Answers a first message.

@@ -4,7 +4,8 @@
 internal import AditCrypto
 internal import AditWire
 
-// CREATE_CHILD_SA for the IKE SA itself, in both roles, and collisions of the two (RFC 7296 §1.3.2, §2.8.2, §2.18, §2.25.2).
+// CREATE_CHILD_SA for the IKE SA itself, in both roles, and collisions of the two (RFC 7296 §1.3.2, §2.8.2, §2.18,
+// §2.25.2).
 
 extension IKEEndpoint {
     /// Asks for a successor of the IKE SA.

@@ -10,8 +10,9 @@
     extension FuzzSubject {
         /// Super-packets with lying offload headers are split, and packets of one flow are merged.
         ///
-        /// Bytes 0 and 1 are the offload's kind and the device's capabilities, 2 to 5 its sizes; then packets, each after
-        /// its length (two bytes). Each is split as the offload says; all of them, and all segments, are coalesced.
+        /// Bytes 0 and 1 are the offload's kind and the device's capabilities, 2 to 5 its sizes; then packets, each
+        /// after its length (two bytes). Each is split as the offload says; all of them, and all segments, are
+        /// coalesced.
         public static let superPacket = FuzzSubject(
             name: "SuperPacket",
             run: { bytes in
