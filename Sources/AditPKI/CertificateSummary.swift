@@ -2,7 +2,7 @@
 // Adit: AditPKI
 
 public import AditCrypto
-internal import AditIKE
+public import AditIKE
 internal import FoundationEssentials
 internal import SwiftASN1
 internal import X509
@@ -37,6 +37,9 @@ public struct CertificateSummary: Sendable {
     public func publicKey() throws(CryptoError) -> SignaturePublicKey {
         try SignaturePublicKey(subjectPublicKeyInfo: certificate.subjectPublicKeyInfo)
     }
+
+    /// Whether the certificate says that it is this identity's (RFC 4945 §3.1).
+    public func names(_ identity: Identity) -> Bool { certificate.names(identity) }
 
     /// A moment as operators read it: `2026-11-23 01:10 UTC`.
     public static func text(of time: Int64) -> String {

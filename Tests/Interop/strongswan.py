@@ -3,6 +3,7 @@
 """strongSwan as the peer: one charon daemon in a lab's namespace, with ESP in userspace (plugin kernel-libipsec)."""
 import os
 import re
+import shutil
 
 from lab import OTHER, LabError, end, sh, wait_until
 
@@ -59,7 +60,8 @@ secrets {{
 class StrongSwan:
     """A running charon with its configuration loaded."""
 
-    def __init__(self, lab, side, text, options=""):
+    def __init__(self, lab, side, text, options="", files=None):
+        """`files` are copied below swanctl's folder, by their place there: {"x509/a.crt": PATH}."""
         self.lab, self.side = lab, side
         self.folder = os.path.join(lab.folder, f"strongswan-{side}")
         os.makedirs(os.path.join(self.folder, "run"))
@@ -68,6 +70,8 @@ class StrongSwan:
         self.log = os.path.join(self.folder, "charon.log")
         self.socket = os.path.join(self.folder, "vici")
         self._write("swanctl/swanctl.conf", text)
+        for place, path in (files or {}).items():
+            shutil.copy(path, os.path.join(self.folder, "swanctl", place))
         # The mark lets ESP leave by the main table while protected packets enter the TUN device.
         self._write("strongswan.conf", f"""
 charon {{

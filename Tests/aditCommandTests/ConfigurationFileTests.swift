@@ -176,7 +176,6 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         ("replay_window = 2026-11-23", "replay_window: found a date or time;"),
         ("rekey_bytes = -1", "rekey_bytes: found the number -1; allowed is a number from 1"),
         ("ts_shape = \"per-pair\"", "ts_shape: found \"per-pair\", which is not supported by this version; allowed is"),
-        ("ca_file = \"ca.pem\"", "ca_file: certificates are not supported by this version; use psk or psk_file"),
         ("psk_file = \"x.psk\"", "psk_file: found beside psk; allowed is one of psk and psk_file"),
         ("version = 3", "version: found 3; allowed is 2 (IKEv2)"),
         ("replaywindow = 64", "replaywindow: unknown key; did you mean \"replay_window\"?"),

@@ -49,13 +49,15 @@ extension ConfigurationKey {
         ConfigurationKey("local_addrs", "a list of IPv4 or IPv6 addresses", "[] (the route decides)"),
         ConfigurationKey("remote_addrs", "a list of IPv4 or IPv6 addresses, or \"%any\"", "\"%any\""),
         ConfigurationKey("remote_port", "a number from 1 to 65535", "500"),
-        ConfigurationKey("local_id", identityForms, "our outer address"),
+        ConfigurationKey("local_id", identityForms, "the certificate's subject, else our outer address"),
         ConfigurationKey("remote_id", identityForms + ", or \"%any\"", "\"%any\""),
         ConfigurationKey("psk", "a string of 1 to 4096 bytes; 0x… is hexadecimal, 0s… is base64"),
         ConfigurationKey("psk_file", "the path of a file that only its owner can read"),
-        ConfigurationKey("cert_file", certificatesInstead, unsupported: certificatesMissing),
-        ConfigurationKey("key_file", certificatesInstead, unsupported: certificatesMissing),
-        ConfigurationKey("ca_file", certificatesInstead, unsupported: certificatesMissing),
+        ConfigurationKey("cert_file", "the path of a file of certificates (PEM), our own first"),
+        ConfigurationKey("key_file", "the path of a file with a private key (PEM) that only its owner can read"),
+        ConfigurationKey("key_passphrase_file", "the path of a file that only its owner can read"),
+        ConfigurationKey("ca_file", "the path of a file of certificates (PEM)"),
+        ConfigurationKey("crl_file", "the path of a file of revocation lists (PEM)"),
         ConfigurationKey(
             "proposals", "a list of 1 to 16 IKE proposals, for example [\"aes256gcm16-prfsha384-x25519\"]",
             "see below"),
@@ -98,10 +100,8 @@ extension ConfigurationKey {
     }
 
     private static let identityForms =
-        "a domain name, an address, user@domain, keyid:HEX or asn1dn:#HEX"
+        "a domain name, an address, user@domain, a name such as \"C=CH, CN=paris\", keyid:HEX or asn1dn:#HEX"
     private static let durationForms = "a duration such as \"30s\", \"5m\", \"8h\" or \"1d\", \"0s\" for never"
-    private static let certificatesMissing = "certificates are not supported by this version"
-    private static let certificatesInstead = "use psk or psk_file"
 }
 
 /// `"a", "b" or "c"`.

@@ -24,13 +24,14 @@ struct ConnectionSection {
         reader.checkKeys()
         checkName(name, of: "connection", path: reader.path)
         checkVersion()
-        let secret = SecretReader(reader: reader, context: context).read()
+        let authentication = AuthenticationReader(reader: reader, context: context).read()
         let remote = remoteAddresses()
         let allowLegacy = reader.boolean("allow_legacy") ?? false
         let children = childSections(anyPeer: remote?.isEmpty ?? false, allowLegacy: allowLegacy).map { $0.read() }
         checkChildren(children.compactMap(\.self))
         var connection = ConnectionConfiguration(
-            name: name, authentication: .preSharedKey(secret ?? SecretBytes([])), children: children.compactMap(\.self))
+            name: name, authentication: authentication ?? .preSharedKey(SecretBytes([])),
+            children: children.compactMap(\.self))
         connection.remoteAddresses = remote ?? []
         connection.localAddresses = addresses("local_addrs") ?? []
         connection.allowLegacy = allowLegacy
@@ -46,7 +47,7 @@ struct ConnectionSection {
         if let time = reader.duration("ike_rekey_time") { connection.ikeRekeyTime = time }
         if let flag = reader.boolean("encap") { connection.encap = flag }
         if let flag = reader.boolean("fragmentation") { connection.fragmentation = flag }
-        guard secret != nil, remote != nil, !children.isEmpty, !children.contains(where: { $0 == nil }) else {
+        guard authentication != nil, remote != nil, !children.isEmpty, !children.contains(where: { $0 == nil }) else {
             return nil
         }
         return connection

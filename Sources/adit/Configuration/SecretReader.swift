@@ -3,7 +3,7 @@
 
 internal import AditCrypto
 
-/// Reads a connection's secret: `psk` or `psk_file`, exactly one of them.
+/// Reads a connection's pre-shared key: `psk` or `psk_file`, exactly one of them.
 struct SecretReader {
     let reader: TableReader
     let context: ConnectionSection.Context
@@ -12,10 +12,13 @@ struct SecretReader {
     func read() -> SecretBytes? {
         switch (reader.has("psk"), reader.has("psk_file")) {
         case (false, false):
-            // A certificate key already has its own error, which says what to use instead.
-            if !reader.has("cert_file") && !reader.has("key_file") {
-                reader.problems.error(reader.path + ["psk"], "missing; psk or psk_file is needed (see adit genpsk)")
-            }
+            let missing =
+                reader.has("cert_file") || reader.has("key_file")
+                ? "missing; ca_file is needed for a peer with a certificate, psk or psk_file for one without"
+                : reader.has("ca_file")
+                    ? "missing; cert_file and key_file are needed for a certificate of our own, psk or psk_file without one"
+                    : "missing; psk or psk_file is needed (see adit genpsk), or cert_file, key_file and ca_file"
+            reader.problems.error(reader.path + ["psk"], missing)
             return nil
         case (true, true):
             _ = reader.string("psk", secret: true)
