@@ -67,7 +67,7 @@ final class TunnelInterface {
             do {
                 try netlink.addRoute(route)
                 installed[destination] = (route, 1)
-            } catch where error.code == EEXIST {
+            } catch  where error.code == EEXIST {
                 warn("a route to \(destination) exists already and stays; remove it if the tunnel should carry it")
             } catch { warn("cannot route \(destination) through the tunnel: \(error)") }
         }
