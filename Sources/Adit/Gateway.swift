@@ -67,11 +67,12 @@ public final class Gateway: Sendable {
         let known = control.status()
         let now = known?.now ?? MonotonicClock.now()
         let connections = known?.connections ?? []
+        let traffic = (known?.traffic ?? [:]).mapValues(GatewayStatus.SATraffic.init)
         return running.withLock { parts in
             GatewayStatus(
                 uptime: now - startedAt, interface: parts?.device?.name ?? "", mtu: known?.mtu ?? 0,
                 workers: parts?.workers ?? 0, now: now, connections: connections,
-                traffic: parts?.traffic(of: connections) ?? [:], drops: parts?.drops() ?? [])
+                traffic: traffic, drops: parts?.drops() ?? [])
         }
     }
 

@@ -76,16 +76,6 @@ final class GatewayParts: Sendable {
     /// Ends the packet threads.
     func stop() { forwarder.stop() }
 
-    /// Packet counters of every installed Child SA.
-    func traffic(of connections: [ConnectionStatus]) -> [SPI: GatewayStatus.SATraffic] {
-        var traffic: [SPI: GatewayStatus.SATraffic] = [:]
-        for child in connections.flatMap(\.children) {
-            guard let counters = table.counters(inboundSPI: child.inboundSPI) else { continue }
-            traffic[child.inboundSPI] = GatewayStatus.SATraffic(counters)
-        }
-        return traffic
-    }
-
     /// Lost packets by reason, every reason present, in the order of their numbers.
     func drops() -> [(reason: String, count: UInt64)] {
         let counted = forwarder.counters.drops

@@ -50,6 +50,7 @@ final class ControlDriver {
             drainDataPlane()
         }
         applier.finish()
+        requests.close()
     }
 
     /// Lets another thread run.
@@ -93,15 +94,22 @@ final class ControlDriver {
                 applier.reconfigure(connections)
             }
             handle(.command(command))
-        case .status(let reply):
-            reply.fulfil(
-                ControlStatus(
-                    now: MonotonicClock.now(), connections: endpoint.status(), mtu: applier.mtu,
-                    lastUnmatchedFailure: applier.lastUnmatchedFailure))
+        case .status(let reply): reply.fulfil(status())
         case .stop:
             handle(.command(.shutdown))
             stopping = true
         }
+    }
+
+    private func status() -> ControlStatus {
+        let connections = endpoint.status()
+        var traffic: [SPI: SACounters] = [:]
+        for child in connections.flatMap(\.children) {
+            traffic[child.inboundSPI] = table.counters(inboundSPI: child.inboundSPI)
+        }
+        return ControlStatus(
+            now: MonotonicClock.now(), connections: connections, traffic: traffic, mtu: applier.mtu,
+            lastUnmatchedFailure: applier.lastUnmatchedFailure)
     }
 
     private func receiveIKE() {

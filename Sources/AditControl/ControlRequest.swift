@@ -18,6 +18,7 @@ enum ControlRequest: Sendable {
 /// A bounded queue of requests that wakes the control thread.
 final class ControlRequests: Sendable {
     private let pending = Mutex<[ControlRequest]>([])
+    private let isClosed = Atomic(false)
     /// Readable while something is pending.
     let wakeUp: WakeUp
 
@@ -26,12 +27,22 @@ final class ControlRequests: Sendable {
     /// Appends `request`; false when the queue is full or was closed.
     func post(_ request: ControlRequest) -> Bool {
         let taken = pending.withLock { pending in
-            guard pending.count < Self.limit else { return false }
+            guard pending.count < Self.limit, !isClosed.load(ordering: .relaxed) else { return false }
             pending.append(request)
             return true
         }
         if taken { wakeUp.signal() }
         return taken
+    }
+
+    /// Takes nothing more; who waits for an answer is told that there will be none.
+    func close() {
+        let left = pending.withLock { pending in
+            isClosed.store(true, ordering: .relaxed)
+            defer { pending.removeAll() }
+            return pending
+        }
+        for case .status(let reply) in left { reply.fulfil(nil) }
     }
 
     /// Everything that is pending, in order.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditControl
 
+package import AditESP
 package import AditIKE
 package import AditWire
 
@@ -10,6 +11,9 @@ package struct ControlStatus: Sendable {
     package var now: Timestamp
     /// Every configured connection.
     package var connections: [ConnectionStatus]
+    /// Packet counters of the Child SAs of ``connections``, by inbound SPI: the SA table is the control thread's to
+    /// read.
+    package var traffic: [SPI: SACounters]
     /// The TUN device's MTU.
     package var mtu: Int
     /// Failures of peers that fit no connection: the last one.

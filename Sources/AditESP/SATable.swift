@@ -81,8 +81,10 @@ internal import Synchronization
         return SAReader(worker: worker, roots: roots)
     }
 
-    /// The worker that owns the inbound SA with this SPI.
-    public func owner(of spi: SPI) -> Int { Int(spi.rawValue) % workers }
+    /// The worker that owns the inbound SA with this SPI: its low byte modulo the workers, as the transport steers.
+    ///
+    /// So SPIs with one low byte share a worker: those of one IKE SA do, as GRO may join their datagrams in one run.
+    public func owner(of spi: SPI) -> Int { Int(spi.rawValue & 0xff) % workers }
 
     /// How many pairs are installed.
     public var count: Int { pairs.count }

@@ -24,7 +24,7 @@ struct UDPSocket: Sendable {
     enum Sharing {
         /// It does not: a second program is noticed.
         case exclusive
-        /// With the sockets that are bound after it; datagrams are steered by SPI modulo `workers`.
+        /// With the sockets that are bound after it; datagrams are steered by the SPI's low byte modulo `workers`.
         case leading(workers: Int)
         /// With the socket that was bound before it, whose program it takes over.
         case joining
@@ -133,12 +133,13 @@ struct UDPSocket: Sendable {
     }
 
     /// Attaches the program that picks a worker's socket: the first 32-bit word of the UDP payload, which is the SPI
-    /// (RFC 3948 §2.1), modulo the workers. The non-ESP marker is 0, and what is shorter than a word ends the program
-    /// with 0: worker 0. The program never returns the index of a socket bound after the workers', so that one only
-    /// sends.
+    /// (RFC 3948 §2.1), of which the low byte modulo the workers counts. The non-ESP marker is 0, and what is shorter
+    /// than a word ends the program with 0: worker 0. The program never returns the index of a socket bound after the
+    /// workers', so that one only sends.
     private static func steer(_ descriptor: CInt, workers: Int, name: String) throws(SystemError) {
         var program = [
             sock_filter(code: UInt16(BPF_LD | BPF_W | BPF_ABS), jt: 0, jf: 0, k: 0),
+            sock_filter(code: UInt16(BPF_ALU | BPF_AND | BPF_K), jt: 0, jf: 0, k: 0xff),
             sock_filter(code: UInt16(BPF_ALU | BPF_MOD | BPF_K), jt: 0, jf: 0, k: UInt32(workers)),
             sock_filter(code: UInt16(BPF_RET | BPF_A), jt: 0, jf: 0, k: 0),
         ]

@@ -6,8 +6,8 @@ internal import Glibc
 
 /// The sockets of one port: one ``UDPTransport`` for each worker, and a sender for other threads.
 ///
-/// ESP datagrams reach worker `SPI % workers`, everything else (IKE, keepalives) worker 0. A GRO run is steered as a
-/// whole by its first datagram, so its other datagrams may belong to another worker's SA.
+/// ESP datagrams reach worker `(SPI & 0xff) % workers`, everything else (IKE, keepalives) worker 0. A GRO run is
+/// steered as a whole by its first datagram, so its other datagrams may belong to another worker's SA.
 public final class UDPSocketGroup: Sendable {
     /// One for each worker; each is used by one thread at a time.
     public let transports: [UDPTransport]

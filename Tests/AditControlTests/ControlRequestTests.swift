@@ -28,6 +28,16 @@ import Testing
         #expect(requests.post(.stop))
     }
 
+    @Test func aClosedQueueTakesNothingAndKeepsNobodyWaiting() throws {
+        let requests = try ControlRequests()
+        let reply = Reply<ControlStatus>()
+        #expect(requests.post(.status(reply)))
+        requests.close()
+        #expect(reply.wait(seconds: 5) == nil)
+        #expect(!requests.post(.stop))
+        #expect(requests.take().isEmpty)
+    }
+
     @Test func aRequestWakesASleeper() throws {
         let requests = try ControlRequests()
         let poll = try EventPoll()
