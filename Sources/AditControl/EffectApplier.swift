@@ -25,6 +25,8 @@ final class EffectApplier {
     private var installed: [SPI: ChildSAInstallation] = [:]
     /// Routes that stay while nothing is installed, so that a first packet reaches the tunnel.
     private var trapped: [ChildConfiguration] = []
+    /// The configured addresses of peers, which stay reachable outside the tunnel.
+    private var configuredPeers: [IPAddress] = []
     /// The last failure of a peer that fits no connection.
     private(set) var lastUnmatchedFailure: FailureReport?
 
@@ -60,16 +62,13 @@ final class EffectApplier {
 
     /// Follows a new configuration with the routes that are there before any SA.
     func reconfigure(_ connections: [ConnectionConfiguration]) {
-        let before = trapped
-        trapped = []
-        for connection in connections {
-            for child in connection.children where child.startAction != .none {
-                tunnel.addRoutes(
-                    to: child.remoteSelectors, from: child.localSelectors, avoiding: connection.remoteAddresses)
-                trapped.append(child)
-            }
-        }
+        let (before, peersBefore) = (trapped, configuredPeers)
+        configuredPeers = connections.flatMap(\.remoteAddresses)
+        for peer in configuredPeers { tunnel.addPeer(peer) }
+        trapped = connections.flatMap(\.children).filter { $0.startAction != .none }
+        for child in trapped { tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors) }
         for child in before { tunnel.removeRoutes(to: child.remoteSelectors) }
+        for peer in peersBefore { tunnel.removePeer(peer) }
     }
 
     /// Takes the routes back; the interface goes with its descriptors.
@@ -122,7 +121,8 @@ final class EffectApplier {
             return
         }
         installed[child.inboundSPI] = child
-        tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors, avoiding: [child.remote.address])
+        tunnel.addPeer(child.remote.address)
+        tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors)
         lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
         childInstalled()
     }
@@ -131,11 +131,15 @@ final class EffectApplier {
         table.remove(inboundSPI: spi)
         guard let child = installed.removeValue(forKey: spi) else { return }
         tunnel.removeRoutes(to: child.remoteSelectors)
+        tunnel.removePeer(child.remote.address)
     }
 
     private func move(_ spi: SPI, local: Endpoint, remote: Endpoint) {
-        table.move(inboundSPI: spi, local: local, remote: remote)
         guard var child = installed[spi] else { return }
+        // The new address is reachable outside the tunnel before the first packet goes there.
+        tunnel.addPeer(remote.address)
+        tunnel.removePeer(child.remote.address)
+        table.move(inboundSPI: spi, local: local, remote: remote)
         child.local = local
         child.remote = remote
         installed[spi] = child

@@ -14,6 +14,7 @@ final class TunnelInterface {
     private let link: UInt32?
     private let installRoutes: Bool
     private let warn: @Sendable (String) -> Void
+    private var peers: PeerRoutes?
     /// The installed routes by destination, and how many users (children) each has.
     private var installed: [IPPrefix: (route: Route, users: Int)] = [:]
     private(set) var mtu: Int
@@ -32,6 +33,11 @@ final class TunnelInterface {
     func bringUp(addresses: [IPPrefix]) throws(SystemError) {
         guard let link else { return }
         for route in try netlink.routes() where route.link == link { try netlink.removeRoute(route) }
+        if installRoutes, let name = try netlink.links().first(where: { $0.index == link })?.name {
+            let peers = PeerRoutes(netlink, link: link, name: name, warn: warn)
+            try peers.removeLeftovers()
+            self.peers = peers
+        }
         try netlink.setMTU(mtu, link: link)
         try netlink.setTransmitQueueLength(Self.transmitQueueLength, link: link)
         // Else the kernel's own router solicitations would ask for an SA.
@@ -53,15 +59,26 @@ final class TunnelInterface {
         } catch { warn("cannot set the tunnel's MTU to \(mtu): \(error)") }
     }
 
+    /// A peer that is to stay reachable outside the tunnel, for one more user.
+    func addPeer(_ peer: IPAddress) { peers?.add(peer, destinations: installed.keys) }
+
+    /// One user of the peer fewer.
+    func removePeer(_ peer: IPAddress) { peers?.remove(peer) }
+
     /// Routes `remote` through the tunnel for one more user; addresses of `local` on this host become the source hint.
-    func addRoutes(to remote: [TrafficSelector], from local: [TrafficSelector], avoiding peers: [IPAddress]) {
+    /// Peers inside of it must have been added before.
+    func addRoutes(to remote: [TrafficSelector], from local: [TrafficSelector]) {
         guard installRoutes, let link else { return }
         for destination in destinations(remote) {
             if let present = installed[destination] {
                 installed[destination] = (present.route, present.users + 1)
                 continue
             }
-            for peer in peers where destination.contains(peer) { addBypass(to: peer) }
+            guard peers?.isPeer(destination) != true else {
+                warn("\(destination) is a peer's own address and cannot be routed through the tunnel to it")
+                continue
+            }
+            peers?.prepare(for: destination)
             let source = hostAddress(in: local, family: destination.address.family)
             let route = Route(destination, link: link, source: source)
             do {
@@ -71,6 +88,7 @@ final class TunnelInterface {
                 warn("a route to \(destination) exists already and stays; remove it if the tunnel should carry it")
             } catch { warn("cannot route \(destination) through the tunnel: \(error)") }
         }
+        peers?.keep(for: installed.keys)
     }
 
     /// One user fewer; the last one takes the route with it.
@@ -84,19 +102,17 @@ final class TunnelInterface {
                 remove(present.route)
             }
         }
+        peers?.keep(for: installed.keys)
     }
 
     /// Takes back every route, also the ones that keep peers reachable.
     func removeAll() {
         for present in installed.values { remove(present.route) }
         installed = [:]
-        for route in bypasses.values { remove(route) }
-        bypasses = [:]
+        peers?.removeAll()
     }
 
     // MARK: Routes
-
-    private var bypasses: [IPAddress: Route] = [:]
 
     private func destinations(_ remote: [TrafficSelector]) -> [IPPrefix] {
         var result: [IPPrefix] = []
@@ -122,22 +138,6 @@ final class TunnelInterface {
         }
     }
 
-    /// A peer whose own address lies inside the tunnel's destination stays reachable by the way it had before.
-    private func addBypass(to peer: IPAddress) {
-        guard bypasses[peer] == nil, let host = IPPrefix(peer, length: peer.family.bits) else { return }
-        let present = ((try? netlink.routes(origin: nil)) ?? [])
-            .filter { $0.link != link && $0.table == Self.mainTable && $0.destination.contains(peer) }
-        guard let way = present.max(by: { $0.destination.length < $1.destination.length }),
-            way.destination.length < peer.family.bits
-        else { return }
-        var route = Route(host, link: way.link)
-        route.gateway = way.gateway
-        do {
-            try netlink.addRoute(route)
-            bypasses[peer] = route
-        } catch { warn("cannot keep \(peer) reachable outside the tunnel: \(error)") }
-    }
-
     private func remove(_ route: Route) {
         do {
             try netlink.removeRoute(route)
@@ -148,5 +148,4 @@ final class TunnelInterface {
     static let routeLimit = 256
     /// Packets that wait in the TUN device: enough for a burst, little enough for the latency under load.
     static let transmitQueueLength = 500
-    private static let mainTable: UInt32 = 254
 }
