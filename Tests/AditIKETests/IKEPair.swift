@@ -132,7 +132,7 @@ final class IKEPair {
                 String(UnicodeScalar(UInt8(65 + index))), Self.address(index),
                 IKEEndpoint(
                     connections: configuration, entropy: SeededEntropy(seed &* 31 &+ UInt64(index)).source,
-                    limits: limits))
+                    limits: limits, wallClock: WallClock { TestValidator.time }))
         }
     }
 

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: AditIKETests
+
+import AditCrypto
+import AditWire
+import Testing
+
+@testable import AditIKE
+
+/// Two machines that sign; the certificates are stand-ins, real ones are AditPKI's tests.
+@Suite struct SignatureHandshakeTests {
+    @Test(arguments: TestKeys.all, TestKeys.all)
+    func bothSidesSign(_ left: TestKey, _ right: TestKey) throws {
+        let pair = IKEPair(seed: 1, try Self.sides(left, right))
+        #expect(pair.connect(), "\(pair.story)")
+        #expect(pair.mirrored() == nil)
+        #expect(pair.problems == [])
+        #expect(pair.nodes[1].endpoint.status()[0].ikeSA?.remoteID == .fqdn("a.example"))
+    }
+
+    @Test("each side in its own way (RFC 7296 §2.15)", arguments: [true, false])
+    func secretOnOneSide(_ initiatorSigns: Bool) throws {
+        let secret = SecretBytes(Array("a secret of both".utf8))
+        let signer = try TestKeys.ecdsa256.credential(initiatorSigns ? "a.example" : "b.example")
+        let signing = ConnectionConfiguration.Authentication(
+            local: .signature(signer), remote: .preSharedKey(secret))
+        let trusting = ConnectionConfiguration.Authentication(
+            local: .preSharedKey(secret), remote: .certificate(TestValidator()))
+        let pair = IKEPair(
+            seed: 2,
+            Sides.pair {
+                $0.authentication = initiatorSigns ? signing : trusting
+                $1.authentication = initiatorSigns ? trusting : signing
+            })
+        #expect(pair.connect(), "\(pair.story)")
+    }
+
+    @Test func withoutLocalIDWeAreOurCertificatesSubject() throws {
+        let pair = IKEPair(
+            seed: 3,
+            try Self.sides(TestKeys.ed25519, TestKeys.ed25519) {
+                $0.localID = nil
+                $1.remoteID = Identity("cn=A.EXAMPLE")
+            })
+        #expect(pair.connect(), "\(pair.story)")
+        #expect(pair.nodes[1].endpoint.status()[0].ikeSA?.remoteID?.description == "CN=a.example")
+    }
+
+    @Test func anIdentityThatTheCertificateLacksIsRefused() throws {
+        let pair = IKEPair(
+            seed: 4,
+            try Self.sides(TestKeys.ed25519, TestKeys.ed25519) {
+                $0.localID = .fqdn("somebody.example")
+                $1.remoteID = nil
+            })
+        #expect(!pair.connect())
+        #expect(pair.codes(1).first == .invalidIdentity)
+        #expect(pair.codes(0).first == .authenticationFailed)
+        #expect(pair.nodes.allSatisfy { $0.children.isEmpty })
+        #expect(pair.nodes[0].failures.first?.suggestion.contains("cert_file") == true)
+    }
+
+    @Test func theInitiatorRefusesToo() throws {
+        let pair = IKEPair(
+            seed: 5,
+            try Self.sides(TestKeys.ed25519, TestKeys.ed25519) {
+                $0.remoteID = nil
+                $1.localID = .fqdn("somebody.example")
+            })
+        #expect(!pair.connect())
+        #expect(pair.codes(0).first == .invalidIdentity)
+        #expect(pair.nodes.allSatisfy { $0.children.isEmpty })
+    }
+
+    @Test func aKeyThatIsNotTheCertificatesIsRefused() throws {
+        let pair = IKEPair(
+            seed: 6,
+            try Self.sides(TestKeys.ecdsa256, TestKeys.ecdsa256) { left, _ in
+                guard case .signature(var credential) = left.authentication.local,
+                    let other = try? TestKeys.ed25519.credential("a.example")
+                else { return }
+                credential.key = other.key
+                left.authentication.local = .signature(credential)
+            })
+        #expect(!pair.connect())
+        #expect(pair.codes(1).first == .authenticationFailed)
+        #expect(pair.nodes[1].failures.first?.message.contains("its certificate's kind of key") == true)
+    }
+
+    @Test func secretAgainstSignatureIsToldAsSuch() throws {
+        let pair = IKEPair(
+            seed: 7,
+            try Self.sides(TestKeys.ecdsa256, TestKeys.ecdsa256) { left, _ in
+                left.authentication = .preSharedKey(SecretBytes([1, 2, 3]))
+            })
+        #expect(!pair.connect())
+        let report = pair.nodes[1].failures.first
+        #expect(report?.code == .authenticationFailed)
+        #expect(report?.comparison.first?.ours == ["a certificate"])
+        #expect(report?.comparison.first?.theirs == ["pre-shared key"])
+    }
+
+    @Test func connectionsAreToldApartByTheirAuthorities() throws {
+        var sides = try Self.sides(TestKeys.ecdsa256, TestKeys.ecdsa256)
+        var other = sides[1][0]
+        other.name = "other"
+        other.authentication = .preSharedKey(SecretBytes([9]))
+        for index in sides[1].indices { sides[1][index].remoteID = nil }
+        other.remoteID = nil
+        let pair = IKEPair(seed: 8, [sides[0], [other, sides[1][0]]])
+        #expect(pair.connect(), "\(pair.story)")
+        #expect(pair.nodes[1].established("c"))
+    }
+
+    @Test func certificatesOfAPeerAreLimited() throws {
+        for (count, length) in [(CertificateLimits.count + 1, 1), (2, CertificateLimits.length + 1)] {
+            let pair = IKEPair(
+                seed: 9,
+                try Self.sides(TestKeys.ecdsa256, TestKeys.ecdsa256) { left, _ in
+                    guard case .signature(var credential) = left.authentication.local else { return }
+                    credential.chain += Array(repeating: Array(repeating: 0, count: length), count: count - 1)
+                    left.authentication.local = .signature(credential)
+                })
+            #expect(!pair.connect())
+            #expect(pair.nodes[1].failures.first?.message.contains("more than 8 certificates") == true)
+        }
+    }
+
+    @Test func authoritiesOfACertificateRequestAreLimited() throws {
+        let many = TestValidator(authorities: (0..<100).map { Array(repeating: UInt8($0), count: 20) })
+        let pair = IKEPair(
+            seed: 10,
+            try Self.sides(TestKeys.ecdsa256, TestKeys.ecdsa256) {
+                $0.authentication.remote = .certificate(many)
+                $1.authentication.remote = .certificate(many)
+            })
+        #expect(pair.connect(), "\(pair.story)")
+        let response = try #require(pair.nodes[1].sent.first)
+        let payloads = try IKEMessage(parsing: response).payloads
+        let requests = payloads.compactMap { if case .certificateRequest(let request) = $0 { request } else { nil } }
+        #expect(requests.map(\.bytes.count) == [20 * CertificateLimits.authorities])
+        #expect(response.count < 1000)
+    }
+
+    @Test func withoutCertificatesNothingOfThemIsSent() throws {
+        let pair = IKEPair(seed: 11, Sides.pair())
+        #expect(pair.connect())
+        for message in pair.nodes.compactMap(\.sent.first) {
+            let contents = PayloadContents(try IKEMessage(parsing: message).payloads)
+            #expect(contents.signatureHashes == nil)
+            #expect(!contents.payloads.contains { $0.type == .certificateRequest })
+        }
+    }
+
+    /// Two configurations that sign and trust each other's certificates.
+    static func sides(
+        _ left: TestKey, _ right: TestKey,
+        _ change: (inout ConnectionConfiguration, inout ConnectionConfiguration) -> Void = { _, _ in }
+    ) throws -> [[ConnectionConfiguration]] {
+        let credentials = (try left.credential("a.example"), try right.credential("b.example"))
+        return Sides.pair {
+            $0.authentication = .init(local: .signature(credentials.0), remote: .certificate(TestValidator()))
+            $1.authentication = .init(local: .signature(credentials.1), remote: .certificate(TestValidator()))
+            change(&$0, &$1)
+        }
+    }
+}
