@@ -17,10 +17,10 @@ extension Certificate {
         return serializer.serializedBytes
     }
 
-    /// From when to when it is valid, in seconds since 1970; an empty range becomes one moment, which is refused elsewhere.
+    /// From when to when it is valid, in seconds since 1970; where the end comes before the beginning, the end alone.
     var validity: ClosedRange<Int64> {
-        let start = Int64(clamping: notValidBefore.seconds)
-        return start...max(start, Int64(clamping: notValidAfter.seconds))
+        let end = Int64(clamping: notValidAfter.seconds)
+        return min(Int64(clamping: notValidBefore.seconds), end)...end
     }
 
     /// The subjectAltNames; empty where there are none, or none that can be read.
