@@ -11,13 +11,15 @@ public final class SignaturePrivateKey: Sendable, Equatable, CustomStringConvert
 
     /// The first private key in a PEM file (RFC 7468): PKCS#8, encrypted or not, or the older forms of RSA and EC keys.
     ///
-    /// Throws ``CryptoError/malformedInput`` where there is none that can be read, ``CryptoError/verificationFailed`` for one
-    /// that the passphrase (nil: none) does not open, and ``CryptoError/unavailable(_:)`` for a kind not used here.
+    /// Throws ``CryptoError/malformedInput`` where there is none that can be read, ``CryptoError/verificationFailed``
+    /// for one that the passphrase (nil: none) does not open, and ``CryptoError/unavailable(_:)`` for a kind not used
+    /// here.
     public init(pem: SecretBytes, passphrase: SecretBytes? = nil) throws(CryptoError) {
         guard (1...Self.lengthLimit).contains(pem.count) else { throw .malformedInput }
         var asked = PassphraseRequest(passphrase: passphrase)
         ERR_clear_error()
-        // SAFETY: the BIO reads the secret where it lies and is freed before it is given back; `asked` outlives the call.
+        // SAFETY: the BIO reads the secret where it lies and is freed before it is given back; `asked` outlives the
+        // call.
         let pointer = unsafe pem.withUnsafeBytes { bytes -> OpaquePointer? in
             let bio = unsafe BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count))
             defer { unsafe BIO_free(bio) }
@@ -39,7 +41,8 @@ public final class SignaturePrivateKey: Sendable, Equatable, CustomStringConvert
     /// Throws ``CryptoError/malformedInput`` for a scheme that the key cannot be used with.
     public func signature(over message: [UInt8], _ scheme: SignatureScheme) throws(CryptoError) -> [UInt8] {
         guard scheme.fits(kind) else { throw .malformedInput }
-        // SAFETY: the context is freed here, and frees `parameters`, which it owns; arrays lend their bytes for one call.
+        // SAFETY: the context is freed here, and frees `parameters`, which it owns; arrays lend their bytes for one
+        // call.
         let context = unsafe EVP_MD_CTX_new()
         defer {
             unsafe EVP_MD_CTX_free(context)

@@ -9,8 +9,8 @@ public final class SignaturePublicKey: Sendable {
 
     /// The key of a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), with nothing after it.
     ///
-    /// Throws ``CryptoError/malformedInput`` for bytes that are none, and ``CryptoError/unavailable(_:)``, naming the key, for
-    /// one that is not used here: other algorithms and curves, RSA outside of ``SignatureKeyKind/rsaBits``.
+    /// Throws ``CryptoError/malformedInput`` for bytes that are none, and ``CryptoError/unavailable(_:)``, naming the
+    /// key, for one that is not used here: other algorithms and curves, RSA outside of ``SignatureKeyKind/rsaBits``.
     public init(subjectPublicKeyInfo bytes: [UInt8]) throws(CryptoError) {
         guard bytes.count <= Self.lengthLimit else { throw .malformedInput }
         // SAFETY: the array lends its bytes for the call; the key goes to its owner below or is freed.
@@ -46,7 +46,8 @@ public final class SignaturePublicKey: Sendable {
             else { return false }
             encoded = sequence
         }
-        // SAFETY: the context is freed here, and frees `parameters`, which it owns; arrays lend their bytes for one call.
+        // SAFETY: the context is freed here, and frees `parameters`, which it owns; arrays lend their bytes for one
+        // call.
         let context = unsafe EVP_MD_CTX_new()
         defer {
             unsafe EVP_MD_CTX_free(context)

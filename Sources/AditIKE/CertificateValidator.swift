@@ -5,8 +5,8 @@ public import AditCrypto
 
 /// Decides whether certificates prove that a public key belongs to an identity (RFC 5280 §6, RFC 4945 §3.1).
 ///
-/// The machine calls it synchronously: it must not wait for anything. It says no more than that the key is the identity's;
-/// the signature with that key is checked by the machine.
+/// The machine calls it synchronously: it must not wait for anything. It says no more than that the key is the
+/// identity's; the signature with that key is checked by the machine.
 public protocol CertificateValidator: Sendable {
     /// Two validators with the same digest decide alike, so that a reload may keep what depends on them.
     var digest: [UInt8] { get }
@@ -14,10 +14,11 @@ public protocol CertificateValidator: Sendable {
     /// SHA-1 of each trust anchor's SubjectPublicKeyInfo, for CERTREQ (RFC 7296 §3.7).
     var authorities: [[UInt8]] { get }
 
-    /// The public key of the first certificate of `chain` when a path leads from it to a trust anchor and it is `identity`'s.
+    /// The public key of the first certificate of `chain` when a path leads from it to a trust anchor and it is
+    /// `identity`'s.
     ///
-    /// `chain` are DER certificates as the peer sent them, its own first, at most ``CertificateLimits/count``; `time` is in
-    /// seconds since 1970, UTC.
+    /// `chain` are DER certificates as the peer sent them, its own first, at most ``CertificateLimits/count``; `time`
+    /// is in seconds since 1970, UTC.
     func validate(
         chain: [[UInt8]], identity: Identity, at time: Int64
     ) -> Result<SignaturePublicKey, CertificateFailure>

@@ -47,7 +47,8 @@ extension ConnectionConfiguration {
             Authentication(local: .preSharedKey(key), remote: .preSharedKey(key))
         }
 
-        /// SHA-1 of the public keys of the authorities that the peer's certificate may come from; empty without certificates.
+        /// SHA-1 of the public keys of the authorities that the peer's certificate may come from; empty without
+        /// certificates.
         var authorities: [[UInt8]] {
             if case .certificate(let validator) = remote { validator.authorities } else { [] }
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditIKE
 
-/// A cursor over the elements of a DER encoding (X.690 §8, §10), for the few structures that IKE reads itself: names, algorithms, revocation lists.
+/// A cursor over the elements of a DER encoding (X.690 §8, §10), for the few structures that IKE reads itself: names,
+/// algorithms, revocation lists.
 ///
 /// Certificates are read by swift-certificates.
 package struct DERReader {

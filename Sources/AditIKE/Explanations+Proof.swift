@@ -25,7 +25,8 @@ extension IKEEndpoint {
         case .secret:
             return report(
                 sa, .authenticationFailed, .ikeAuth, "\(remoteID) does not prove to know our pre-shared key",
-                "The pre-shared keys differ, or one side has trailing spaces or another encoding: compare psk on both sides.",
+                "The pre-shared keys differ, or one side has trailing spaces or another encoding: "
+                    + "compare psk on both sides.",
                 known)
         case .certificate(let failure):
             return report(

@@ -16,7 +16,8 @@ struct Proof {
 
     /// Proves that we are `identity`: our certificates, where we have any, and AUTH.
     ///
-    /// `peerHashes` and `peerAlgorithm`: ``SignatureAuthentication/prove(key:octets:peerHashes:peerAlgorithm:allowLegacy:)``.
+    /// `peerHashes` and `peerAlgorithm`:
+    /// ``SignatureAuthentication/prove(key:octets:peerHashes:peerAlgorithm:allowLegacy:)``.
     func prove(
         _ configuration: ConnectionConfiguration, as identity: Identity, peerHashes: SignatureHashes?,
         peerAlgorithm: SignatureAlgorithm? = nil

@@ -3,8 +3,8 @@
 
 public import AditCrypto
 
-/// What the Authentication Data of method 14 consists of (RFC 7427 §3): the DER AlgorithmIdentifier of a signature scheme
-/// with its length before it, and the signature.
+/// What the Authentication Data of method 14 consists of (RFC 7427 §3): the DER AlgorithmIdentifier of a signature
+/// scheme with its length before it, and the signature.
 public struct SignatureAlgorithm: Hashable, Sendable {
     /// The scheme.
     public let scheme: SignatureScheme
@@ -78,7 +78,8 @@ public struct SignatureAlgorithm: Hashable, Sendable {
             DERReader.sequence, DERReader.encode(DERReader.objectIdentifier, pkcs1 + [10]) + parameters)
     }
 
-    /// MGF1 over the same hash, trailer 1, any salt length; what is left out has the default that RFC 4055 §3.1 gives it.
+    /// MGF1 over the same hash, trailer 1, any salt length; what is left out has the default that RFC 4055 §3.1 gives
+    /// it.
     private static func parsePSS(_ identifier: [UInt8]) -> SignatureScheme? {
         guard let outer = DERReader.only(DERReader.sequence, in: identifier) else { return nil }
         var fields = DERReader(outer.content)

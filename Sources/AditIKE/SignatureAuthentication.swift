@@ -8,8 +8,8 @@ public import AditCrypto
 public enum SignatureAuthentication {
     /// The AUTH payload that proves possession of `key`.
     ///
-    /// `peerHashes` is what the peer announced, nil when it knows no RFC 7427; `peerAlgorithm` the one that it signed with
-    /// before us. Throws a sentence that says why the peer could not verify any signature of this key.
+    /// `peerHashes` is what the peer announced, nil when it knows no RFC 7427; `peerAlgorithm` the one that it signed
+    /// with before us. Throws a sentence that says why the peer could not verify any signature of this key.
     public static func prove(
         key: SignaturePrivateKey, octets: [UInt8], peerHashes: SignatureHashes?,
         peerAlgorithm: SignatureAlgorithm? = nil, allowLegacy: Bool = false
@@ -36,7 +36,8 @@ public enum SignatureAuthentication {
 
     /// Checks an AUTH payload with the public key of the peer's certificate.
     ///
-    /// `allowLegacy` lets SHA-1 in, with RSA and method 1 only. Returns the algorithm of method 14, nil for an older method.
+    /// `allowLegacy` lets SHA-1 in, with RSA and method 1 only. Returns the algorithm of method 14, nil for an older
+    /// method.
     public static func verify(
         _ payload: AuthenticationPayload, key: SignaturePublicKey, octets: [UInt8], allowLegacy: Bool = false
     ) throws(SignatureFailure) -> SignatureAlgorithm? {
@@ -116,7 +117,8 @@ public enum SignatureAuthentication {
         guard isValid else {
             throw SignatureFailure(
                 "the peer's signature does not fit the key of its certificate",
-                "Give the peer the private key that belongs to its certificate; if it has it, something on the way changes messages."
+                "Give the peer the private key that belongs to its certificate; "
+                    + "if it has it, something on the way changes messages."
             )
         }
     }

@@ -33,7 +33,8 @@ public struct CertificateSummary: Sendable {
         alternativeNames = certificate.alternativeNames.compactMap(\.text)
     }
 
-    /// The public key; throws ``CryptoError/unavailable(_:)``, naming the key, for one that cannot be used for signatures here.
+    /// The public key; throws ``CryptoError/unavailable(_:)``, naming the key, for one that cannot be used for
+    /// signatures here.
     public func publicKey() throws(CryptoError) -> SignaturePublicKey {
         try SignaturePublicKey(subjectPublicKeyInfo: certificate.subjectPublicKeyInfo)
     }

@@ -3,7 +3,8 @@
 
 internal import SwiftASN1
 
-/// Reads what operators keep certificates and revocation lists in: PEM (RFC 7468), one or many to a file, text around them.
+/// Reads what operators keep certificates and revocation lists in: PEM (RFC 7468), one or many to a file, text around
+/// them.
 public enum PEMFile {
     /// Why a file cannot be used, as the end of the sentence "FILE is …" or "FILE has …".
     public struct Failure: Error, Equatable, Sendable {

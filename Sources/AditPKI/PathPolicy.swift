@@ -9,8 +9,8 @@ internal import Synchronization
 
 /// The checks of one candidate path, in order; the failure that got furthest is kept for the report.
 ///
-/// swift-certificates builds paths and checks signatures, basic and name constraints; it leaves key usage alone, so that is
-/// here, with what RFC 4945 asks of certificates for IKE.
+/// swift-certificates builds paths and checks signatures, basic and name constraints; it leaves key usage alone, so
+/// that is here, with what RFC 4945 asks of certificates for IKE.
 struct PathPolicy: VerifierPolicy {
     let identity: Identity
     let time: Int64

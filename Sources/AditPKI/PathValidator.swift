@@ -97,8 +97,8 @@ public struct PathValidator: CertificateValidator {
         return certificates
     }
 
-    /// One certificate for each name and key, those issued by an anchor first: certificates that a peer made to multiply
-    /// the paths between them would otherwise cost a signature check for every permutation.
+    /// One certificate for each name and key, those issued by an anchor first: certificates that a peer made to
+    /// multiply the paths between them would otherwise cost a signature check for every permutation.
     private func distinct(_ certificates: [Certificate]) -> [Certificate] {
         let anchorNames = Set(anchors.map(\.subject))
         var seen: Set<Authority> = []
@@ -170,7 +170,8 @@ public struct PathValidator: CertificateValidator {
                 : "the certificate \(subject) was issued by \(issuer), which is not in ca_file",
             suggestion: isSelfSigned
                 ? "Put it into ca_file if it is an authority that you trust."
-                : "Add the certificate of \(issuer) to ca_file, or let the peer send the intermediates up to one that is there.",
+                : "Add the certificate of \(issuer) to ca_file, "
+                    + "or let the peer send the intermediates up to one that is there.",
             comparison: comparison)
     }
 }

@@ -17,7 +17,8 @@ struct RevocationList: Sendable {
     private let algorithm: SignatureAlgorithm
     private let signature: [UInt8]
 
-    /// Reads a DER list; nil for bytes that are none, for a delta or indirect list, and for an algorithm that is not used here.
+    /// Reads a DER list; nil for bytes that are none, for a delta or indirect list, and for an algorithm that is not
+    /// used here.
     init?(der: [UInt8]) {
         guard let outer = DERReader.only(DERReader.sequence, in: der) else { return nil }
         var parts = DERReader(outer.content)
@@ -85,7 +86,8 @@ struct RevocationList: Sendable {
             suggestion: "Issue the peer a new certificate and put it into its cert_file.")
     }
 
-    /// The serial numbers without leading zeros; nil for a malformed entry or one with a critical extension (indirect lists).
+    /// The serial numbers without leading zeros; nil for a malformed entry or one with a critical extension (indirect
+    /// lists).
     private static func serials(_ bytes: ArraySlice<UInt8>) -> Set<[UInt8]>? {
         var entries = DERReader(bytes)
         var serials: Set<[UInt8]> = []
@@ -102,7 +104,8 @@ struct RevocationList: Sendable {
         return serials
     }
 
-    /// RFC 5280 §5.2: a list with a critical extension that is not understood must not be used; none is understood here.
+    /// RFC 5280 §5.2: a list with a critical extension that is not understood must not be used; none is understood
+    /// here.
     private static func hasCriticalExtension(_ bytes: ArraySlice<UInt8>) -> Bool {
         var extensions = DERReader(bytes)
         while !extensions.isAtEnd {

@@ -5,8 +5,8 @@ internal import AditCrypto
 internal import AditIKE
 internal import AditPKI
 
-/// Reads how a connection's two sides authenticate: `cert_file` and `key_file` say that we sign, `ca_file` that the peer
-/// does; a side without them has the pre-shared key.
+/// Reads how a connection's two sides authenticate: `cert_file` and `key_file` say that we sign, `ca_file` that the
+/// peer does; a side without them has the pre-shared key.
 struct AuthenticationReader {
     let reader: TableReader
     let context: ConnectionSection.Context

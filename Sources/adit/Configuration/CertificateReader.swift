@@ -159,8 +159,8 @@ struct CertificateReader {
         let names = ([own.subject] + own.alternativeNames).joined(separator: ", ")
         reader.problems.warning(
             reader.path + ["local_id"],
-            "\(quoted(text)) is not in the certificate of cert_file, so the peer will refuse it; the certificate is for "
-                + names)
+            "\(quoted(text)) is not in the certificate of cert_file, so the peer will refuse it; "
+                + "the certificate is for \(names)")
     }
 
     private func refuse(_ key: String, _ path: String?, _ found: String, _ allowed: String) {

@@ -16,7 +16,7 @@ struct SecretReader {
                 reader.has("cert_file") || reader.has("key_file")
                 ? "missing; ca_file is needed for a peer with a certificate, psk or psk_file for one without"
                 : reader.has("ca_file")
-                    ? "missing; cert_file and key_file are needed for a certificate of our own, psk or psk_file without one"
+                    ? "missing; cert_file and key_file are needed for a certificate of our own, psk without one"
                     : "missing; psk or psk_file is needed (see adit genpsk), or cert_file, key_file and ca_file"
             reader.problems.error(reader.path + ["psk"], missing)
             return nil
