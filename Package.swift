@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
-// CORE_ONLY=1 leaves out the executable and every third-party package: the sanitizer and fuzz builds take seconds then.
+// CORE_ONLY=1 leaves out the executable, AditPKI and every third-party package: the sanitizer builds take seconds then.
 // FUZZ=1 instruments the library targets for libFuzzer and adds the fuzz executables (see scripts/fuzz).
 let coreOnly = Context.environment["CORE_ONLY"] == "1"
 let fuzzing = Context.environment["FUZZ"] == "1"
@@ -68,29 +68,43 @@ if fuzzing {
     targets.append(
         .target(
             name: "FuzzDriver", dependencies: ["FuzzSubjects"], path: "Tests/Fuzz/Driver", swiftSettings: testSettings))
-    for name in ["IKEMessage", "IKEPayloads", "IKESequence", "InnerPacket", "SuperPacket", "ESPOpen", "Text"] {
+    for name in [
+        "IKEMessage", "IKEPayloads", "IKESequence", "InnerPacket", "SuperPacket", "ESPOpen", "Text", "Signature",
+    ] {
         targets.append(
             .executableTarget(
                 name: "Fuzz\(name)", dependencies: ["FuzzDriver", "FuzzSubjects"], path: "Tests/Fuzz/Fuzz\(name)",
                 swiftSettings: testSettings, linkerSettings: linking))
     }
+}
+
+if fuzzing && !coreOnly {
+    let linking: [LinkerSetting] = [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]
     // An executable cannot be linked into another one: links in this target's folder lead to the parser's files.
     targets.append(
         .executableTarget(
             name: "FuzzConfiguration",
-            dependencies: ["FuzzDriver", "FuzzSubjects", "Adit", "AditIKE", "AditWire", "AditCrypto"],
+            dependencies: ["FuzzDriver", "FuzzSubjects", "Adit", "AditPKI", "AditIKE", "AditWire", "AditCrypto"],
             path: "Tests/Fuzz/FuzzConfiguration", swiftSettings: settings, linkerSettings: linking))
+    targets.append(
+        .executableTarget(
+            name: "FuzzCertificates", dependencies: ["FuzzDriver", "FuzzSubjects", "AditPKI", "AditIKE"],
+            path: "Tests/Fuzz/FuzzCertificates", swiftSettings: testSettings, linkerSettings: linking))
 }
 
-if !coreOnly && !fuzzing {
-    targets += [
+if !coreOnly {
+    targets.append(
         .target(
             name: "AditPKI",
             dependencies: [
                 "AditIKE", "AditWire", "AditCrypto", .product(name: "X509", package: "swift-certificates"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings))
+}
+
+if !coreOnly && !fuzzing {
+    targets += [
         tests(
             "AditPKITests",
             [
@@ -133,6 +147,11 @@ if !coreOnly && !fuzzing {
     package.dependencies += [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ]
+}
+
+if !coreOnly {
+    package.dependencies += [
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     ]

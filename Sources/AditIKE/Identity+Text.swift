@@ -7,8 +7,8 @@ extension Identity: LosslessStringConvertible {
     /// Parses the form that swanctl uses; nil when it is none.
     ///
     /// `192.0.2.1` or `2001:db8::1` is an address, `user@fqdn` an e-mail address, `keyid:HEX` or `@#HEX` a key id,
-    /// `C=CH, O=Example, CN=paris` a distinguished name, `asn1dn:#HEX` one in DER, and everything else a name; `@NAME` and `fqdn:NAME`
-    /// are names whatever they look like, as `email:TEXT` is an e-mail address.
+    /// `C=CH, O=Example, CN=paris` a distinguished name, `asn1dn:#HEX` one in DER, and everything else a name; `@NAME`
+    /// and `fqdn:NAME` are names whatever they look like, as `email:TEXT` is an e-mail address.
     public init?(_ description: String) {
         let text = description[...]
         if let hex = Self.drop("keyid:", text) ?? Self.drop("@#", text) {

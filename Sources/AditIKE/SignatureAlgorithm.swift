@@ -43,7 +43,7 @@ public struct SignatureAlgorithm: Hashable, Sendable {
 
     /// Takes Authentication Data apart; nil where the length does not fit.
     static func split(_ data: [UInt8]) -> (identifier: [UInt8], signature: [UInt8])? {
-        guard let length = data.first, data.count > Int(length) + 1 else { return nil }
+        guard let length = data.first, length > 0, data.count > Int(length) + 1 else { return nil }
         return (Array(data[1...Int(length)]), Array(data.dropFirst(Int(length) + 1)))
     }
 

@@ -69,6 +69,7 @@ import Testing
         let data = algorithm.authenticationData([1, 2, 3])
         #expect(data == [7] + algorithm.identifier + [1, 2, 3])
         #expect(try #require(SignatureAlgorithm.split(data)) == (algorithm.identifier, [1, 2, 3]))
+        #expect(SignatureAlgorithm.split([0, 1, 2, 3]) == nil)
         for count in 0...8 { #expect(SignatureAlgorithm.split(Array(data.prefix(count))) == nil) }
     }
 

@@ -25,9 +25,9 @@ public struct FuzzSubject: Sendable {
     /// Every subject that this build can reach; the configuration's needs third-party packages and is not among them.
     public static var all: [FuzzSubject] {
         #if TESTABLE
-            [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .superPacket, .espOpen, .text]
+            [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .superPacket, .espOpen, .text, .signature]
         #else
-            [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .espOpen, .text]
+            [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .espOpen, .text, .signature]
         #endif
     }
 }

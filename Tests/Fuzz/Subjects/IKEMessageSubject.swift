@@ -43,7 +43,9 @@ extension FuzzSubject {
                     guard let identity = Identity(payload) else { continue }
                     let again = identity.payload
                     precondition(again.type == payload.type && again.bytes == payload.bytes, "identities survive")
-                    precondition(Identity(identity.description) == identity, "identities survive as text")
+                    // A distinguished name keeps its words, not the string types that they were encoded in.
+                    let text = Identity(identity.description)
+                    precondition(text == identity || text?.matches(identity) ?? false, "identities survive as text")
                 default: continue
                 }
             }

@@ -17,7 +17,9 @@ extension FuzzSubject {
                 precondition(IPPrefix(prefix.description) == prefix, "prefixes survive as text")
             }
             if let identity = Identity(text) {
-                precondition(Identity(identity.description) == identity, "identities survive as text")
+                // A distinguished name keeps its words, not the string types that they were encoded in.
+                let again = Identity(identity.description)
+                precondition(again == identity || again?.matches(identity) ?? false, "identities survive as text")
                 precondition(Identity(identity.payload) == identity, "identities survive on the wire")
             }
             if let selector = TrafficSelector(text) {
@@ -36,7 +38,7 @@ extension FuzzSubject {
                 "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "10.0.0.0/8", "fd00::/7", "10.0.0.1-10.0.0.9[udp/1-20]",
                 "10.0.0.0/8[icmp/opaque]", "fd01::/64[any/443]", "paris.example.com", "alice@example.com",
                 "keyid:0a0b0c", "asn1dn:#3000", "@192.0.2.1", "aes256gcm16-aes128gcm16-prfsha384-x25519-ecp256",
-                "aes256-sha256-modp2048-noesn",
+                "aes256-sha256-modp2048-noesn", "C=CH, O=Example\\, Inc., CN=paris + UID=x", "1.2.3.4=y",
             ].enumerated().map { ("text\($0.offset)", Array($0.element.utf8)) }
         })
 }
