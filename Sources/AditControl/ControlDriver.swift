@@ -140,6 +140,7 @@ final class ControlDriver {
         case .lifetimeReached(let spi): handle(.lifetimeReached(inboundSPI: spi))
         case .peerMoved(let spi, let peer): handle(.peerMoved(inboundSPI: spi, to: peer))
         case .pathTooSmall(let peer): applier.pathChanged(to: peer)
+        case .unknownSPI(let spi, let peer): handle(.unknownSPI(spi, from: peer))
         }
     }
 

@@ -26,6 +26,7 @@ internal import AditWire
     private var run = 0
     private var position = 0
     private var now = Timestamp(nanoseconds: 0)
+    private var unknownSPIQuietUntil = Timestamp(nanoseconds: 0)
     private var mtu = PathMTU.smallest
 
     init(
@@ -87,7 +88,7 @@ internal import AditWire
                 if hasNewest { unsafe noteRemote(entry, lastSA) }
                 hasNewest = false
                 lastSPI = number
-                unsafe lastSA = find(SPI(rawValue: number))
+                unsafe lastSA = find(SPI(rawValue: number), from: entry.remote)
             }
             guard let sa = unsafe lastSA else {
                 continue
@@ -111,9 +112,12 @@ internal import AditWire
     }
 
     /// The SA of an SPI, if it is this worker's; nil is counted.
-    @inline(__always) private func find(_ spi: SPI) -> UnsafeMutablePointer<InboundSA>? {
+    @inline(__always) private mutating func find(
+        _ spi: SPI, from remote: Endpoint
+    ) -> UnsafeMutablePointer<InboundSA>? {
         guard let sa = unsafe reader.inbound(spi) else {
             counters.drops.count(.unknownSPI)
+            noteUnknown(spi, from: remote)
             return nil
         }
         // The replay window has one owner; the transport steers datagrams by SPI.
@@ -122,6 +126,13 @@ internal import AditWire
             return nil
         }
         return unsafe sa
+    }
+
+    /// Once a second: the control thread may tell the sender that the SA is gone (RFC 7296 §1.5).
+    @inline(never) private mutating func noteUnknown(_ spi: SPI, from remote: Endpoint) {
+        guard now >= unknownSPIQuietUntil, !spi.isReserved else { return }
+        unknownSPIQuietUntil = now + .seconds(1)
+        control.post(.unknownSPI(spi, from: remote))
     }
 
     @inline(__always) private mutating func deliver(_ packet: PacketBytes, _ sa: UnsafeMutablePointer<InboundSA>) {

@@ -167,11 +167,16 @@ extension IKEEndpoint {
     mutating func end(_ sa: inout IKESA, _ farewell: Farewell) {
         let keying = sa.keying
         var firstMessage: HalfOpenTable.Key?
+        var isAuthenticated = true
         switch sa.state {
         case .initSent, .gone: break
         case .authSent(let sent): forgetSPI(sent.child.spi)
-        case .halfOpen(let open): firstMessage = open.key
-        case .closing(let closing): firstMessage = closing.firstMessage
+        case .halfOpen(let open):
+            firstMessage = open.key
+            isAuthenticated = false
+        case .closing(let closing):
+            firstMessage = closing.firstMessage
+            isAuthenticated = closing.isAuthenticated
         case .established(let session):
             firstMessage = session.firstMessage
             removeChildren(&sa)
@@ -179,24 +184,26 @@ extension IKEEndpoint {
             unregister(sa)
         }
         timers.cancel(.halfOpen(sa.spi))
-        halfOpen.complete(sa.spi)
+        // Who has not proved anything stays counted until it is forgotten.
+        if isAuthenticated { halfOpen.complete(sa.spi) }
         if let id = sa.connection, connections[id]?.attempt == sa.spi { connections[id]?.attempt = nil }
         guard let keying, farewell != .none else {
             forget(&sa, firstMessage)
             return
         }
-        sayFarewell(farewell, keying, firstMessage, &sa)
+        let closing = Closing(
+            keying: keying, purpose: .linger, firstMessage: firstMessage, isAuthenticated: isAuthenticated)
+        sayFarewell(farewell, closing, &sa)
     }
 
-    private mutating func sayFarewell(
-        _ farewell: Farewell, _ keying: IKEKeying, _ firstMessage: HalfOpenTable.Key?, _ sa: inout IKESA
-    ) {
-        var closing = Closing(keying: keying, purpose: .linger, firstMessage: firstMessage)
+    private mutating func sayFarewell(_ farewell: Farewell, _ closing: Closing, _ sa: inout IKESA) {
+        var closing = closing
         switch farewell {
         case .none, .linger:
             settle(&sa)
             sa.state = .closing(closing)
-            timers.set(.closing(sa.spi), at: now + Self.lingering)
+            timers.set(
+                .closing(sa.spi), at: now + (closing.isAuthenticated ? Self.lingering : Self.unauthenticatedLingering))
         case .delete where sa.window.outstanding != nil:
             // RFC 7296 §2.3: the window is one request, so DELETE waits.
             closing.purpose = .deleteNext
@@ -246,6 +253,8 @@ extension IKEEndpoint {
 
     /// Forgetting after the last answer: longer than a peer retransmits at short intervals.
     static let lingering: Duration = .seconds(30)
+    /// Forgetting after a refused IKE_AUTH, whose answer may have been lost.
+    private static let unauthenticatedLingering: Duration = .seconds(10)
     private static let completion: Duration = .seconds(3)
     private static let rivalProbe: Duration = .seconds(4)
     private static let overlapWindow: Duration = .seconds(60)

@@ -220,6 +220,13 @@ extension IKEEndpoint {
             remote: remote.description)
     }
 
+    /// The data plane refused a Child SA.
+    func notInstalled(_ reason: String, _ sa: IKESA) -> FailureReport {
+        report(
+            sa, .limitReached, stage(of: sa), "the data plane cannot take the Child SA: \(reason)",
+            "Reduce the number of Child SAs, or check that esp_proposals are enabled in the system's OpenSSL.")
+    }
+
     /// A connection that can only wait.
     func noRemoteAddress(_ name: String) -> FailureReport {
         FailureReport(

@@ -13,15 +13,23 @@ public struct IKEEndpoint: Sendable {
     var ikeSAs = IKESATable()
     /// The IKE SA of each Child SA, installed or being negotiated, by the SPI that we chose.
     var childOwners: [SPI: IKESPI] = [:]
+    /// Our SPIs of the installed Child SAs by the peer's; several peers may choose the same.
+    var outboundSPIs: [SPI: [SPI]] = [:]
     /// The authenticated IKE SAs of each peer of a connection.
     var peers: [PeerKey: [IKESPI]] = [:]
     var halfOpen = HalfOpenTable()
     var timers = TimerTable()
     var cookies: CookieChallenge?
-    /// Answers to unprotected messages (RFC 7296 §2.21.4).
-    var unprotectedAnswers = RateLimit(perSecond: 20)
+    /// Answers to unprotected messages, per source and in all (RFC 7296 §2.21.4).
+    var unprotectedAnswers = SourceRateLimit(perSecond: 20, total: 1000)
+    /// INVALID_KE_PAYLOAD, which a peer needs to come up: it is shorter than its request and costs nothing to keep.
+    var invalidKEAnswers = RateLimit(perSecond: 1000)
+    /// INVALID_SPI, per source and in all (RFC 7296 §1.5).
+    var invalidSPIAnswers = SourceRateLimit(perSecond: 1, total: 100)
+    /// Failures of peers that are not authenticated, as they are reported.
+    var unauthenticatedReports = RateLimit(perSecond: 20)
     /// Liveness checks because of unprotected messages (RFC 7296 §2.21.4).
-    var unprotectedHints = RateLimit(perSecond: 5)
+    var unprotectedHints = RateLimit(perSecond: 100)
     let entropy: EntropySource
     let limits: IKELimits
     let wallClock: WallClock
@@ -46,6 +54,9 @@ public struct IKEEndpoint: Sendable {
         self.entropy = entropy
         self.limits = limits
         self.wallClock = wallClock
+        let key = entropy.integer64()
+        unprotectedAnswers.key = key
+        invalidSPIAnswers.key = key
         for configuration in connections {
             let id = self.connections.add(configuration)
             if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: Timestamp(nanoseconds: 0)) }
@@ -65,6 +76,8 @@ public struct IKEEndpoint: Sendable {
         case .lifetimeReached(let spi): addTask(.rekeyChild(spi), childSPI: spi)
         case .inboundActivity(let spi): noteActivity(spi)
         case .peerMoved(let spi, let remote): peerMoved(spi, to: remote)
+        case .unknownSPI(let spi, let remote): reportUnknownSPI(spi, to: remote)
+        case .installationFailed(let spi, let reason): installationFailed(spi, reason)
         case .deadline: break
         }
         runTimers()
@@ -111,7 +124,9 @@ public struct IKELimits: Sendable {
     public var halfOpenBeforeCookie = 64
     /// Half-open IKE SAs as responder at the most.
     public var halfOpenMaximum = 4096
-    /// Half-open IKE SAs of one source address at the most.
+    /// Half-open IKE SAs of one source address before a cookie is demanded of it.
+    public var halfOpenPerSourceBeforeCookie = 8
+    /// Half-open IKE SAs of one source address at the most, those without a cookie included.
     public var halfOpenPerSource = 32
     /// All IKE SAs at the most.
     public var ikeSAMaximum = 65_536

@@ -21,6 +21,10 @@ public enum IKEEvent: Sendable {
     case inboundActivity(inboundSPI: SPI)
     /// The newest authenticated in-window packet of this SA came from a new address (RFC 7296 §2.23).
     case peerMoved(inboundSPI: SPI, to: Endpoint)
+    /// An ESP packet from `from` carried an SPI that names no Child SA here; nothing about it is authenticated.
+    case unknownSPI(SPI, from: Endpoint)
+    /// The data plane could not take the pair of ESP SAs of an ``IKEEffect/installChild(_:)``.
+    case installationFailed(inboundSPI: SPI, reason: String)
     /// ``IKEEndpoint/nextDeadline`` has passed.
     case deadline
 }

@@ -158,11 +158,16 @@ struct Session: Sendable {
     var unconfirmed: Unconfirmed?
     /// A newer IKE SA to the same peer exists since then, and this one is kept until it is clear which one stays.
     var rivalSince: Timestamp?
+    /// The peer may have lost its state; nil again as soon as something authenticated arrives.
+    var suspicion: Suspicion?
+    /// When the peer was last asked because of a suspicion.
+    var suspectedAt: Timestamp?
 
-    /// A Child SA and when we accepted it.
+    /// A Child SA and how long the peer may not know of it.
     struct Unconfirmed: Sendable {
         let inbound: SPI
-        let since: Timestamp
+        /// After this it is assumed to be known.
+        var until: Timestamp
     }
 
     /// Tasks of one IKE SA at the most.
@@ -248,6 +253,8 @@ struct Closing: Sendable {
     let keying: IKEKeying
     var purpose: Purpose
     var firstMessage: HalfOpenTable.Key?
+    /// False after a refused IKE_AUTH.
+    var isAuthenticated = true
 
     /// What is still to be done.
     enum Purpose: Equatable, Sendable {

@@ -70,4 +70,9 @@ public struct ChildSAStatus: Sendable, Equatable {
     public var installedAt: Timestamp
     /// When it will be rekeyed; nil never.
     public var rekeyAt: Timestamp?
+    /// Where it stands.
+    public var phase = Phase.installed
+
+    /// The states of a Child SA: in use; replaced, and receiving what is still under way; being deleted at the peer.
+    public enum Phase: String, Sendable { case installed, rekeyed, deleting }
 }

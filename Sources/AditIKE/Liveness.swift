@@ -10,6 +10,7 @@ extension IKEEndpoint {
     mutating func noteInbound(_ arrival: Arrival, _ sa: inout IKESA) {
         guard sa.session != nil else { return }
         sa.session?.lastInbound = now
+        sa.session?.suspicion = nil
         // RFC 7296 §2.23: only new messages move the peer; responses may have taken an older path.
         guard !arrival.header.isResponse else { return }
         move(&sa, local: arrival.local, remote: arrival.remote)
@@ -21,6 +22,7 @@ extension IKEEndpoint {
         withIKESA(owner) { endpoint, sa in
             guard let index = sa.session?.index(inbound: spi) else { return }
             sa.session?.lastInbound = endpoint.now
+            sa.session?.suspicion = nil
             if sa.session?.unconfirmed?.inbound == spi { sa.session?.unconfirmed = nil }
             // RFC 7296 §2.8: the peer sends on it, so it receives on it.
             endpoint.activateOutbound(at: index, &sa)

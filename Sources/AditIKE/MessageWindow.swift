@@ -79,6 +79,12 @@ struct MessageWindow: Sendable {
     /// The response arrived, or is no longer waited for.
     mutating func settle() { outstanding = nil }
 
+    /// The datagrams to send again, out of turn.
+    mutating func repeatOutstanding() -> [[UInt8]] {
+        outstanding?.sendings += 1
+        return outstanding?.datagrams ?? []
+    }
+
     /// The datagrams to send again and the wait after them; nil when `tries` sendings are used up.
     mutating func retransmit(tries: Int) -> (datagrams: [[UInt8]], wait: Duration)? {
         guard var request = outstanding, request.sendings < tries else { return nil }

@@ -18,11 +18,46 @@ struct RateLimit: Sendable {
         capacity = perSecond
     }
 
+    /// Whether there is one left at `now`.
+    func allows(_ now: Timestamp) -> Bool {
+        max(spokenFor, now.nanoseconds) - now.nanoseconds < interval &* capacity
+    }
+
     /// Takes one; false when there is none left at `now`.
     mutating func take(_ now: Timestamp) -> Bool {
         let start = max(spokenFor, now.nanoseconds)
         guard start - now.nanoseconds < interval &* capacity else { return false }
         spokenFor = start &+ interval
         return true
+    }
+}
+
+/// Lets through so many a second of one source address, and so many in all, in memory that does not grow.
+///
+/// Sources share a bucket where their hashes meet; which ones do depends on ``key``.
+struct SourceRateLimit: Sendable {
+    /// Buckets, each for the sources whose hash it is.
+    static let buckets = 1024
+
+    /// What attackers do not know, so that they cannot choose addresses that share somebody's bucket.
+    var key: UInt64 = 0
+    private var perSource: [RateLimit]
+    private var total: RateLimit
+
+    /// `perSecond` for each source, `total` for all.
+    init(perSecond: UInt64, total: UInt64) {
+        perSource = Array(repeating: RateLimit(perSecond: perSecond), count: Self.buckets)
+        self.total = RateLimit(perSecond: total)
+    }
+
+    /// Takes one for `source`; false when there is none left at `now`.
+    mutating func take(_ source: IPAddress, _ now: Timestamp) -> Bool {
+        // Of IPv6 the prefix: one host has a whole /64.
+        var hash = (source.family == .v4 ? source.low : source.high) ^ key
+        hash = (hash ^ (hash >> 32)) &* 0xd6e8_feb8_6659_fd93
+        hash = (hash ^ (hash >> 32)) &* 0xd6e8_feb8_6659_fd93
+        let bucket = Int(hash >> 54)
+        guard perSource[bucket].allows(now), total.take(now) else { return false }
+        return perSource[bucket].take(now)
     }
 }

@@ -15,7 +15,10 @@ extension IKEEndpoint {
     /// Handles a datagram without the non-ESP marker.
     mutating func receive(_ bytes: [UInt8], local: Endpoint, remote: Endpoint) {
         var reader = ByteReader(bytes)
-        guard let header = try? IKEHeader(parsing: &reader), header.initiatorSPI != .zero else {
+        // RFC 7296 §1.5: only a message outside of any IKE SA may have an initiator's SPI of zero.
+        guard let header = try? IKEHeader(parsing: &reader),
+            header.initiatorSPI != .zero || (header.responderSPI == .zero && header.exchange == .informational)
+        else {
             counters.count(.malformed)
             return
         }
@@ -33,6 +36,7 @@ extension IKEEndpoint {
         }
         let arrival = Arrival(bytes: bytes, header: header, local: local, remote: remote)
         guard ikeSAs.contains(arrival.ours) else {
+            if receiveInvalidSPI(arrival) { return }
             refuseUnknownSPI(header, local: local, remote: remote)
             return
         }
@@ -204,8 +208,10 @@ extension IKEEndpoint {
     /// An unprotected message that names an IKE SA: never more than a hint (RFC 7296 §2.21.4).
     private mutating func receiveUnprotected(_ arrival: Arrival, _ sa: inout IKESA) {
         counters.count(.unauthenticated)
-        guard arrival.header.isResponse, sa.session != nil, unprotectedHints.take(now) else { return }
-        addTask(.liveness, &sa)
+        guard arrival.header.isResponse, sa.session != nil, let message = try? IKEMessage(parsing: arrival.bytes),
+            PayloadContents(message.payloads).notify(.invalidIKESPI) != nil
+        else { return }
+        suspect(&sa)
     }
 
     private mutating func refuseVersion(_ header: IKEHeader, local: Endpoint, remote: Endpoint) {
@@ -229,7 +235,10 @@ extension IKEEndpoint {
     mutating func answerUnprotected(
         _ header: IKEHeader, _ notify: NotifyPayload, local: Endpoint, remote: Endpoint
     ) -> Bool {
-        guard unprotectedAnswers.take(now) else {
+        let isAllowed =
+            notify.type == .invalidKEPayload
+            ? invalidKEAnswers.take(now) : unprotectedAnswers.take(remote.address, now)
+        guard isAllowed else {
             counters.count(.rateLimited)
             return false
         }

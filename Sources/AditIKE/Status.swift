@@ -43,10 +43,16 @@ extension IKEEndpoint {
 
     /// A snapshot of a Child SA.
     func status(of child: ChildSA, _ configuration: ChildConfiguration) -> ChildSAStatus {
-        ChildSAStatus(
+        let phase: ChildSAStatus.Phase =
+            switch child.phase {
+            case .installed: .installed
+            case .superseded, .draining: .rekeyed
+            case .deleting: .deleting
+            }
+        return ChildSAStatus(
             name: configuration.name, inboundSPI: child.inbound, outboundSPI: child.outbound,
             proposal: child.proposal, esn: child.esn, replayWindow: configuration.replayWindow,
             localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors,
-            installedAt: child.installedAt, rekeyAt: child.rekeyAt)
+            installedAt: child.installedAt, rekeyAt: child.rekeyAt, phase: phase)
     }
 }

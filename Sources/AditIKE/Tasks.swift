@@ -34,7 +34,7 @@ extension IKEEndpoint {
                 return
             }
             if let spi = task.childSPI, let unconfirmed = sa.session?.unconfirmed, unconfirmed.inbound == spi,
-                now - unconfirmed.since < Self.confirmationLimit
+                now < unconfirmed.until
             {
                 sa.session?.postponed.append(task)
                 timers.set(.retry(sa.spi), at: now + spread(Self.confirmationInterval))
@@ -93,7 +93,6 @@ extension IKEEndpoint {
     }
 
     private static let confirmationInterval: Duration = .seconds(1)
-    private static let confirmationLimit: Duration = .seconds(60)
     private static let postponeInterval: Duration = .seconds(4)
     private static let postponeLimit: Duration = .seconds(180)
 }

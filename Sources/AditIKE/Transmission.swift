@@ -73,6 +73,7 @@ extension IKEEndpoint {
                 endpoint.fail(&sa, endpoint.refusedInit(refusal, sa), .none)
                 return
             }
+            if endpoint.probeAgain(&sa) { return }
             guard let (datagrams, wait) = sa.window.retransmit(tries: endpoint.limits.retransmitTries) else {
                 endpoint.settle(&sa)
                 endpoint.giveUp(&sa)

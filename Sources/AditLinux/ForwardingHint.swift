@@ -17,6 +17,8 @@ public enum ForwardingHint: Hashable, Sendable {
     case peerMoved(inboundSPI: SPI, to: Endpoint)
     /// The kernel refused a datagram to this peer as larger than the path: its MTU is to be asked for.
     case pathTooSmall(peer: Endpoint)
+    /// ESP arrived with an SPI that names no SA, so its sender may have outlived one of ours. At most one a second.
+    case unknownSPI(SPI, from: Endpoint)
 
     /// The hint as a mailbox carries it.
     @inlinable public var message: Mailbox.Hint {
@@ -27,6 +29,7 @@ public enum ForwardingHint: Hashable, Sendable {
         case .lifetimeReached(let spi): Mailbox.Hint(kind: 4, first: UInt64(spi.rawValue))
         case .peerMoved(let spi, let peer): Self.message(kind: 5, UInt64(spi.rawValue), peer)
         case .pathTooSmall(let peer): Self.message(kind: 6, 0, peer)
+        case .unknownSPI(let spi, let peer): Self.message(kind: 7, UInt64(spi.rawValue), peer)
         }
     }
 
@@ -40,6 +43,7 @@ public enum ForwardingHint: Hashable, Sendable {
         case 4: self = .lifetimeReached(inboundSPI: spi)
         case 5: self = .peerMoved(inboundSPI: spi, to: Self.endpoint(message))
         case 6: self = .pathTooSmall(peer: Self.endpoint(message))
+        case 7: self = .unknownSPI(spi, from: Self.endpoint(message))
         default: return nil
         }
     }

@@ -156,8 +156,11 @@ extension IKEEndpoint {
             // RFC 7296 §2.8: an SA that could not be rekeyed in time must not be used.
             timers.set(.expireChild(inbound), at: now + child.rekeyTime * Self.hardLifetimeTenths / 10)
         }
+        outboundSPIs[agreement.outbound, default: []].append(inbound)
         sa.session?.children.append(entry)
-        if !keying.weInitiated { sa.session?.unconfirmed = Session.Unconfirmed(inbound: inbound, since: now) }
+        if !keying.weInitiated {
+            sa.session?.unconfirmed = Session.Unconfirmed(inbound: inbound, until: now + Self.confirmationLimit)
+        }
         return .childInstalled(
             connection: configuration.name, child: child.name, status(of: entry, child), replaces: replaces)
     }
@@ -166,6 +169,8 @@ extension IKEEndpoint {
     mutating func removeChild(at index: Int, _ sa: inout IKESA) {
         guard let child = sa.session?.children.remove(at: index) else { return }
         forgetSPI(child.inbound)
+        outboundSPIs[child.outbound]?.removeAll { $0 == child.inbound }
+        if outboundSPIs[child.outbound]?.isEmpty ?? false { outboundSPIs[child.outbound] = nil }
         if let before = child.replaces, let owner = childOwners[before], owner != sa.spi {
             // The SA of another IKE SA to the same peer, from which this one had taken over.
             effects.append(.activateOutbound(inboundSPI: before))
@@ -177,6 +182,27 @@ extension IKEEndpoint {
                 .childRemoved(
                     connection: configuration.name, child: configuration.children[child.child].name,
                     inboundSPI: child.inbound)))
+    }
+
+    /// The data plane does not have a Child SA: the peer is asked to delete its half.
+    mutating func installationFailed(_ spi: SPI, _ reason: String) {
+        guard let owner = childOwners[spi] else { return }
+        withIKESA(owner) { endpoint, sa in
+            guard let index = sa.session?.index(inbound: spi), let child = sa.session?.children[index],
+                child.phase != .deleting
+            else { return }
+            if let old = child.replaces.flatMap({ sa.session?.index(inbound: $0) }),
+                sa.session?.children[old].phase == .superseded(by: spi)
+            {
+                // Its predecessor has no successor any more: when the peer deletes it, it is lost.
+                sa.session?.children[old].phase = .installed
+            }
+            if sa.session?.unconfirmed?.inbound == spi {
+                sa.session?.unconfirmed?.until = endpoint.now + Self.failedInstallationWait
+            }
+            endpoint.childFailed(child.child, endpoint.notInstalled(reason, sa), &sa)
+            endpoint.startDelete([spi], &sa)
+        }
     }
 
     /// An SPI of ours is free again.
@@ -197,4 +223,7 @@ extension IKEEndpoint {
 
     /// The hard lifetime of a Child SA in tenths of its rekey time.
     private static let hardLifetimeTenths = 11
+    private static let confirmationLimit: Duration = .seconds(60)
+    /// An answer that the peer has not asked for again by then has arrived.
+    private static let failedInstallationWait: Duration = .seconds(3)
 }

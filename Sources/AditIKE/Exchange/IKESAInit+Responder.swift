@@ -34,7 +34,9 @@ extension IKEEndpoint {
         guard !candidates.isEmpty else {
             counters.count(.noConnection)
             // RFC 7296 §2.21.1: helping the peer's diagnosis, at a limited rate.
-            if answerUnprotected(header, NotifyPayload(.noProposalChosen), local: local, remote: remote) {
+            if answerUnprotected(header, NotifyPayload(.noProposalChosen), local: local, remote: remote),
+                unauthenticatedReports.take(now)
+            {
                 effects.append(.report(.failed(noConnection(remote))))
             }
             return
@@ -66,7 +68,11 @@ extension IKEEndpoint {
     private mutating func admitInit(
         _ contents: PayloadContents, _ header: IKEHeader, _ nonce: [UInt8], local: Endpoint, remote: Endpoint
     ) -> Bool {
-        if halfOpen.count >= limits.halfOpenBeforeCookie {
+        // Several of one source ask for a cookie, and never shut it out: anybody can write its address.
+        let demandsCookie =
+            halfOpen.count >= limits.halfOpenBeforeCookie
+            || halfOpen.count(from: remote.address) >= limits.halfOpenPerSourceBeforeCookie
+        if demandsCookie {
             var challenge = cookies ?? CookieChallenge(entropy: entropy, now: now)
             defer { cookies = challenge }
             let accepted = contents.notify(.cookie).map {
@@ -137,7 +143,7 @@ extension IKEEndpoint {
     ) {
         let answered = answerUnprotected(
             request.message.header, NotifyPayload(.noProposalChosen), local: request.local, remote: request.remote)
-        guard answered, let mismatch else { return }
+        guard answered, let mismatch, unauthenticatedReports.take(now) else { return }
         let report = noProposal(connection.configuration.name, .ikeSAInit, mismatch, request.remote)
         // Not authenticated: it explains a connection that is not up, and changes nothing else.
         if connection.established.isEmpty { connections[connection.id]?.lastFailure = report }

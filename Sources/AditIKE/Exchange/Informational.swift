@@ -137,7 +137,7 @@ extension IKEEndpoint {
     mutating func answerWhileClosing(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
         answer([], arrival, &sa)
         guard case .closing(var closing) = sa.state,
-            PayloadContents(payloads).deletesIKESA
+            PayloadContents(payloads).deletesIKESA, closing.isAuthenticated
         else { return }
         // RFC 7296 §2.25.2: our own request to close is forgotten.
         settle(&sa)
