@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: Benchmarks
+
+import BenchmarkSubjects
+import CCounting
+import Glibc
+
+// hotpath [counts|ratios|lookups|all] [BATCHES]
+//
+// Counts allocations, locks and reference counting of both packet walks in a steady state, measures sealing and opening
+// against bare libcrypto in the same process, and lookups in small and large tables. Exit status 1 when a limit is passed.
+
+let what = CommandLine.arguments.dropFirst().first ?? "all"
+let batches = CommandLine.arguments.dropFirst(2).first.flatMap { Int($0) } ?? 400
+var verdict = Verdict()
+if what == "counts" || what == "all" { try counts(batches: batches, &verdict) }
+if what == "ratios" || what == "all" { try ratios(&verdict) }
+if what == "lookups" || what == "all" { try lookups(&verdict) }
+exit(verdict.isGood ? 0 : 1)

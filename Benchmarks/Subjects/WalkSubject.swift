@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: Benchmarks
+
+import AditESP
+import AditForwarding
+import AditLinux
+import AditWire
+import CBaseline
+import Glibc
+import Synchronization
+
+/// What a worker read at two moments of its steady state: after the warm-up and at the end.
+public struct Span<Mark: Sendable>: Sendable {
+    public var packets: Int
+    public var nanoseconds: UInt64
+    public var begin: Mark
+    public var end: Mark
+}
+
+/// Both packet walks, run by a real worker thread on a device and a transport that are memory.
+public final class WalkSubject<Mark: Sendable> {
+    /// What the packets are.
+    public enum Traffic: String, CaseIterable, Sendable {
+        /// Super-packets of TCP with 45 segments of 1,398 bytes: segmentation, coalescing.
+        case tcp
+        /// Datagrams of 1,200 bytes one by one.
+        case large
+        /// Datagrams of 64 bytes one by one.
+        case small
+    }
+
+    private let traffic: Traffic
+    private let batches: Int
+    private let mark: @Sendable () -> Mark
+
+    /// `batches` reads in a steady state; `mark` is taken at its beginning and end.
+    public init(_ traffic: Traffic, batches: Int, mark: @escaping @Sendable () -> Mark) {
+        self.traffic = traffic
+        self.batches = batches
+        self.mark = mark
+    }
+
+    /// Runs the walk out, then the walk in with what came out of it.
+    public func run() throws -> (out: Span<Mark>, into: Span<Mark>) {
+        let wire = Wire<Mark>(capacity: 2 * batches * (traffic == .tcp ? 4 * 68_000 : 4 * 1_400), mark: mark)
+        let source = try Source(template(), batches: 2 * batches, mark: mark)
+        try walk(Fixture.table(1, isA: true), source, wire) { source.isDone }
+        let sink = try Source<Mark>((bytes: [], offload: PacketOffload()), batches: 0, mark: mark)
+        let replay = try Replay(wire, mark: mark)
+        try walk(Fixture.table(1, isA: false), sink, replay) { replay.isDone }
+        return (source.span(packets: wire.count / 2), replay.span(packets: wire.count / 2))
+    }
+
+    private func walk<Device: PacketDevice, Transport: DatagramTransport>(
+        _ table: SATable, _ device: Device, _ transport: Transport, until done: () -> Bool
+    ) throws {
+        let forwarder = try Forwarder(
+            devices: [device], transports: [transport], table: table, mailbox: Mailbox(producers: 1), mtu: 1438)
+        while !done() { usleep(1000) }
+        forwarder.stop()
+        let lost = forwarder.counters.drops
+        if !lost.isEmpty { fatalError("lost \(lost)") }
+    }
+
+    private func template() -> (bytes: [UInt8], offload: PacketOffload) {
+        switch traffic {
+        case .large: return (Fixture.packet(length: 1228), PacketOffload())
+        case .small: return (Fixture.packet(length: 92), PacketOffload())
+        case .tcp:
+            var offload = PacketOffload()
+            offload.segmentation = .tcpV4
+            offload.segmentSize = 1398
+            offload.headerLength = 40
+            offload.needsChecksum = true
+            offload.checksumStart = 20
+            offload.checksumOffset = 16
+            return (Fixture.packet(length: 40 + 45 * 1398, tcp: true), offload)
+        }
+    }
+}
+
+/// Marks of one walk, taken by its worker.
+final class Marks<Mark: Sendable>: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): written by the worker, read after it was stopped.
+    private let mark: @Sendable () -> Mark
+    private var taken: [(mark: Mark, at: UInt64)] = []
+
+    init(_ mark: @escaping @Sendable () -> Mark) {
+        self.mark = mark
+        taken.reserveCapacity(2)
+    }
+
+    func take() { taken.append((mark(), baseline_now())) }
+
+    func span(packets: Int) -> Span<Mark> {
+        Span(packets: packets, nanoseconds: taken[1].at - taken[0].at, begin: taken[0].mark, end: taken[1].mark)
+    }
+}
+
+/// Gives copies of one packet, four at a time; its second half is the steady state.
+final class Source<Mark: Sendable>: PacketDevice {
+    private let wake: WakeUp
+    private let template: [UInt8]
+    private let offload: PacketOffload
+    private let batches: Int
+    private let marks: Marks<Mark>
+    private var given = 0
+    private let done = Atomic<Bool>(false)
+
+    init(_ template: (bytes: [UInt8], offload: PacketOffload), batches: Int, mark: @escaping @Sendable () -> Mark) throws {
+        wake = try WakeUp()
+        self.template = template.bytes
+        offload = template.offload
+        self.batches = batches
+        marks = Marks(mark)
+        if batches > 0 { wake.signal() }
+    }
+
+    var descriptor: CInt { wake.descriptor }
+    var capabilities: DeviceCapabilities { [.checksum, .tcpSegmentation, .udpSegmentation] }
+    var isDone: Bool { done.load(ordering: .acquiring) }
+
+    func span(packets: Int) -> Span<Mark> { marks.span(packets: packets) }
+
+    func read(into batch: PacketBatch) -> DeviceResult {
+        batch.count = 0
+        guard given < batches else {
+            if given == batches, batches > 0 {
+                marks.take()
+                given += 1
+                wake.acknowledge()
+                done.store(true, ordering: .releasing)
+            }
+            return .wouldBlock
+        }
+        if given == batches / 2 { marks.take() }
+        given += 1
+        let count = min(batch.capacity, 4)
+        for index in 0..<count {
+            let offset = index * batch.stride + PacketBatch.headRoom
+            template.withUnsafeBytes {
+                if let start = $0.baseAddress { (batch.base + offset).copyMemory(from: start, byteCount: $0.count) }
+            }
+            batch.slots[index] = PacketBatch.Slot(offset: offset, length: template.count, offload: offload)
+        }
+        batch.count = count
+        return .done
+    }
+
+    func write(_ pieces: UnsafeBufferPointer<PacketPiece>, offload: PacketOffload) -> DeviceResult { .done }
+}
+
+/// Keeps what is sent.
+final class Wire<Mark: Sendable>: DatagramTransport {
+    struct Run {
+        var offset: Int
+        var length: Int
+        var size: Int
+    }
+
+    let memory: UnsafeMutableRawPointer
+    private let capacity: Int
+    private(set) var runs: [Run] = []
+    private(set) var count = 0
+    private var used = 0
+
+    init(capacity: Int, mark: @escaping @Sendable () -> Mark) {
+        self.capacity = capacity
+        memory = .allocate(byteCount: capacity, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: capacity)
+        runs.reserveCapacity(capacity / 64)
+    }
+
+    deinit { memory.deallocate() }
+
+    var descriptors: [CInt] { [] }
+    func receive(into batch: DatagramBatch) -> DeviceResult {
+        batch.count = 0
+        return .wouldBlock
+    }
+
+    func send(_ sent: UnsafeBufferPointer<OutgoingRun>) -> Int {
+        for run in sent {
+            guard used + run.length <= capacity else { fatalError("the wire is too short") }
+            (memory + used).copyMemory(from: run.start, byteCount: run.length)
+            runs.append(Run(offset: used, length: run.length, size: run.segmentSize))
+            used += run.length
+            count += (run.length + run.segmentSize - 1) / run.segmentSize
+        }
+        return 0
+    }
+}
+
+/// Delivers what a wire kept; its second half is the steady state.
+final class Replay<Mark: Sendable>: DatagramTransport {
+    private let wire: Wire<Mark>
+    private let wake: WakeUp
+    private let marks: Marks<Mark>
+    private var next = 0
+    private let done = Atomic<Bool>(false)
+
+    init(_ wire: Wire<Mark>, mark: @escaping @Sendable () -> Mark) throws {
+        self.wire = wire
+        marks = Marks(mark)
+        wake = try WakeUp()
+        wake.signal()
+    }
+
+    var descriptors: [CInt] { [wake.descriptor] }
+    var isDone: Bool { done.load(ordering: .acquiring) }
+
+    func span(packets: Int) -> Span<Mark> { marks.span(packets: packets) }
+
+    func send(_ runs: UnsafeBufferPointer<OutgoingRun>) -> Int { 0 }
+
+    func receive(into batch: DatagramBatch) -> DeviceResult {
+        batch.count = 0
+        guard next < wire.runs.count else {
+            if next == wire.runs.count {
+                marks.take()
+                next += 1
+                wake.acknowledge()
+                done.store(true, ordering: .releasing)
+            }
+            return .wouldBlock
+        }
+        if next == wire.runs.count / 2 { marks.take() }
+        let run = wire.runs[next]
+        next += 1
+        batch.base.copyMemory(from: wire.memory + run.offset, byteCount: run.length)
+        batch.runs[0] = DatagramBatch.Run(
+            offset: 0, length: run.length, segmentSize: run.size, remote: Fixture.endpointA, local: Fixture.endpointB,
+            trafficClass: 0)
+        batch.count = 1
+        return .done
+    }
+}
