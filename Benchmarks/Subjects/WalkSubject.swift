@@ -100,21 +100,27 @@ final class Marks<Mark: Sendable>: @unchecked Sendable {
 /// Gives copies of one packet, four at a time; its second half is the steady state.
 final class Source<Mark: Sendable>: PacketDevice {
     private let wake: WakeUp
-    private let template: [UInt8]
+    private let template: UnsafeMutableRawPointer
+    private let length: Int
     private let offload: PacketOffload
     private let batches: Int
     private let marks: Marks<Mark>
     private var given = 0
     private let done = Atomic<Bool>(false)
 
-    init(_ template: (bytes: [UInt8], offload: PacketOffload), batches: Int, mark: @escaping @Sendable () -> Mark) throws {
+    init(_ packet: (bytes: [UInt8], offload: PacketOffload), batches: Int, mark: @escaping @Sendable () -> Mark) throws {
         wake = try WakeUp()
-        self.template = template.bytes
-        offload = template.offload
+        // Plain memory, so that reading it counts no references.
+        length = packet.bytes.count
+        template = .allocate(byteCount: max(length, 1), alignment: 64)
+        packet.bytes.withUnsafeBytes { if let start = $0.baseAddress { template.copyMemory(from: start, byteCount: $0.count) } }
+        offload = packet.offload
         self.batches = batches
         marks = Marks(mark)
         if batches > 0 { wake.signal() }
     }
+
+    deinit { template.deallocate() }
 
     var descriptor: CInt { wake.descriptor }
     var capabilities: DeviceCapabilities { [.checksum, .tcpSegmentation, .udpSegmentation] }
@@ -138,10 +144,8 @@ final class Source<Mark: Sendable>: PacketDevice {
         let count = min(batch.capacity, 4)
         for index in 0..<count {
             let offset = index * batch.stride + PacketBatch.headRoom
-            template.withUnsafeBytes {
-                if let start = $0.baseAddress { (batch.base + offset).copyMemory(from: start, byteCount: $0.count) }
-            }
-            batch.slots[index] = PacketBatch.Slot(offset: offset, length: template.count, offload: offload)
+            (batch.base + offset).copyMemory(from: template, byteCount: length)
+            batch.slots[index] = PacketBatch.Slot(offset: offset, length: length, offload: offload)
         }
         batch.count = count
         return .done
@@ -159,8 +163,10 @@ final class Wire<Mark: Sendable>: DatagramTransport {
     }
 
     let memory: UnsafeMutableRawPointer
+    let runs: UnsafeMutablePointer<Run>
     private let capacity: Int
-    private(set) var runs: [Run] = []
+    private let runLimit: Int
+    private(set) var runCount = 0
     private(set) var count = 0
     private var used = 0
 
@@ -168,10 +174,14 @@ final class Wire<Mark: Sendable>: DatagramTransport {
         self.capacity = capacity
         memory = .allocate(byteCount: capacity, alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: capacity)
-        runs.reserveCapacity(capacity / 64)
+        runLimit = capacity / 64
+        runs = .allocate(capacity: runLimit)
     }
 
-    deinit { memory.deallocate() }
+    deinit {
+        memory.deallocate()
+        runs.deallocate()
+    }
 
     var descriptors: [CInt] { [] }
     func receive(into batch: DatagramBatch) -> DeviceResult {
@@ -181,9 +191,10 @@ final class Wire<Mark: Sendable>: DatagramTransport {
 
     func send(_ sent: UnsafeBufferPointer<OutgoingRun>) -> Int {
         for run in sent {
-            guard used + run.length <= capacity else { fatalError("the wire is too short") }
+            guard used + run.length <= capacity, runCount < runLimit else { fatalError("the wire is too short") }
             (memory + used).copyMemory(from: run.start, byteCount: run.length)
-            runs.append(Run(offset: used, length: run.length, size: run.segmentSize))
+            (runs + runCount).initialize(to: Run(offset: used, length: run.length, size: run.segmentSize))
+            runCount += 1
             used += run.length
             count += (run.length + run.segmentSize - 1) / run.segmentSize
         }
@@ -194,6 +205,11 @@ final class Wire<Mark: Sendable>: DatagramTransport {
 /// Delivers what a wire kept; its second half is the steady state.
 final class Replay<Mark: Sendable>: DatagramTransport {
     private let wire: Wire<Mark>
+    private let memory: UnsafeMutableRawPointer
+    private let runs: UnsafeMutablePointer<Wire<Mark>.Run>
+    private let count: Int
+    private let from = Fixture.endpointA
+    private let to = Fixture.endpointB
     private let wake: WakeUp
     private let marks: Marks<Mark>
     private var next = 0
@@ -201,6 +217,7 @@ final class Replay<Mark: Sendable>: DatagramTransport {
 
     init(_ wire: Wire<Mark>, mark: @escaping @Sendable () -> Mark) throws {
         self.wire = wire
+        (memory, runs, count) = (wire.memory, wire.runs, wire.runCount)
         marks = Marks(mark)
         wake = try WakeUp()
         wake.signal()
@@ -215,8 +232,8 @@ final class Replay<Mark: Sendable>: DatagramTransport {
 
     func receive(into batch: DatagramBatch) -> DeviceResult {
         batch.count = 0
-        guard next < wire.runs.count else {
-            if next == wire.runs.count {
+        guard next < count else {
+            if next == count {
                 marks.take()
                 next += 1
                 wake.acknowledge()
@@ -224,12 +241,12 @@ final class Replay<Mark: Sendable>: DatagramTransport {
             }
             return .wouldBlock
         }
-        if next == wire.runs.count / 2 { marks.take() }
-        let run = wire.runs[next]
+        if next == count / 2 { marks.take() }
+        let run = runs[next]
         next += 1
-        batch.base.copyMemory(from: wire.memory + run.offset, byteCount: run.length)
+        batch.base.copyMemory(from: memory + run.offset, byteCount: run.length)
         batch.runs[0] = DatagramBatch.Run(
-            offset: 0, length: run.length, segmentSize: run.size, remote: Fixture.endpointA, local: Fixture.endpointB,
+            offset: 0, length: run.length, segmentSize: run.size, remote: from, local: to,
             trafficClass: 0)
         batch.count = 1
         return .done
