@@ -8,10 +8,15 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-static _Atomic uint64_t allocations, frees, locks;
-__attribute__((visibility("hidden"), used)) _Atomic uint64_t counted_retains, counted_releases, counted_objects;
+#define LOCAL __attribute__((visibility("hidden"), used, tls_model("local-exec"))) __thread uint64_t
+LOCAL allocations;
+LOCAL frees;
+LOCAL locks;
+LOCAL counted_retains;
+LOCAL counted_releases;
+LOCAL counted_objects;
 
-static void count(_Atomic uint64_t *counter) { atomic_fetch_add_explicit(counter, 1, memory_order_relaxed); }
+static void count(uint64_t *counter) { *counter += 1; }
 
 // glibc's own names of its functions; definitions in the executable come before the library's for every library.
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
@@ -81,7 +86,7 @@ int pthread_spin_lock(pthread_spinlock_t *lock) {
 #define COUNTED(name, counter)                                                                      \
     void *real_##name __attribute__((visibility("hidden")));                                        \
     __asm__(".text\n.globl " #name "\n.type " #name ", @function\n" #name ":\n"                     \
-            "lock incq " #counter "(%rip)\njmp *real_" #name "(%rip)\n.size " #name ", .-" #name "\n")
+            "incq %fs:" #counter "@tpoff\njmp *real_" #name "(%rip)\n.size " #name ", .-" #name "\n")
 COUNTED(swift_retain, counted_retains);
 COUNTED(swift_retain_n, counted_retains);
 COUNTED(swift_bridgeObjectRetain, counted_retains);

@@ -113,10 +113,10 @@ final class Source<Mark: Sendable>: PacketDevice {
         // Plain memory, so that reading it counts no references.
         length = packet.bytes.count
         template = .allocate(byteCount: max(length, 1), alignment: 64)
-        packet.bytes.withUnsafeBytes { if let start = $0.baseAddress { template.copyMemory(from: start, byteCount: $0.count) } }
         offload = packet.offload
         self.batches = batches
         marks = Marks(mark)
+        packet.bytes.withUnsafeBytes { if let start = $0.baseAddress { template.copyMemory(from: start, byteCount: length) } }
         if batches > 0 { wake.signal() }
     }
 

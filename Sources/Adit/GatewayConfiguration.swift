@@ -20,6 +20,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public var natPort: UInt16 = 4500
     /// Packet threads; nil decides by the processors.
     public var workers: Int?
+    /// Which offloads are used where the kernel has them.
+    public var offloads: Offloads = .all
     /// Whether routes to the remote selectors are installed.
     public var installRoutes = true
     /// The connections, in order of the file.
@@ -27,4 +29,20 @@ public struct GatewayConfiguration: Sendable, Equatable {
 
     /// A configuration with the defaults and no connection.
     public init() {}
+
+    /// Ways of handing the kernel many packets at once; without them packets pass one by one, and correctly too.
+    public struct Offloads: OptionSet, Sendable, Hashable {
+        /// The bits.
+        public let rawValue: UInt8
+        /// From bits.
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// Super-packets and unfinished checksums at the TUN device, in both directions.
+        public static let tun = Offloads(rawValue: 1)
+        /// Runs of datagrams sent by one call (UDP_SEGMENT).
+        public static let gso = Offloads(rawValue: 2)
+        /// Runs of datagrams received by one call (UDP_GRO).
+        public static let gro = Offloads(rawValue: 4)
+        /// Everything.
+        public static let all: Offloads = [.tun, .gso, .gro]
+    }
 }

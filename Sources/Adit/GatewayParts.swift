@@ -23,7 +23,9 @@ final class GatewayParts: Sendable {
     /// Opens a TUN device and the sockets and starts the packet threads.
     init(_ configuration: GatewayConfiguration) throws(SystemError) {
         let workers = configuration.workers ?? Self.workersByDefault
-        let device = try TUNDevice(TUNDevice.Options(name: configuration.interface, queues: workers))
+        let device = try TUNDevice(TUNDevice.Options(
+                name: configuration.interface, queues: workers,
+                offloads: configuration.offloads.contains(.tun) ? .all : []))
         self.device = device
         self.workers = workers
         (table, mailbox) = (SATable(workers: workers), try Mailbox(producers: workers))
@@ -101,6 +103,8 @@ final class GatewayParts: Sendable {
         var options = UDPOptions(port: configuration.natPort)
         options.addresses = configuration.listen
         options.workers = workers
+        options.segmentation = configuration.offloads.contains(.gso)
+        options.receiveOffload = configuration.offloads.contains(.gro)
         return try UDPSocketGroup(options)
     }
 

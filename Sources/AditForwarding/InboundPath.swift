@@ -22,7 +22,10 @@ internal import AditWire
     private let counters: WorkerCounters
     private let control: ControlLink
 
-    private var batch: DatagramBatch?
+    /// The batch that ``begin(_:now:mtu:)`` was given: its memory, so that walking counts no references.
+    private var base: UnsafeMutableRawPointer?
+    private var runs: UnsafeMutablePointer<DatagramBatch.Run>?
+    private var runCount = 0
     private var run = 0
     private var position = 0
     private var now = Timestamp(nanoseconds: 0)
@@ -40,8 +43,12 @@ internal import AditWire
     }
 
     /// Takes a batch that was received; `mtu` is the largest inner packet.
+    ///
+    /// The caller keeps the batch alive and unchanged until ``advance()`` has drained it.
     mutating func begin(_ batch: DatagramBatch, now: Timestamp, mtu: Int) {
-        self.batch = batch
+        unsafe base = batch.base
+        unsafe runs = batch.runs
+        runCount = batch.count
         self.now = now
         self.mtu = mtu
         run = 0
@@ -50,11 +57,11 @@ internal import AditWire
 
     /// Walks until the batch is drained, which ends what was being coalesced, or packets should be written.
     mutating func advance() -> OutboundPath.Step {
-        guard let batch else { return .drained }
-        while run < batch.count {
-            let entry = unsafe batch.runs[run]
+        guard let base = unsafe base, let runs = unsafe runs else { return .drained }
+        while run < runCount {
+            let entry = unsafe runs[run]
             // SAFETY: the transport filled the run inside the batch's block, which outlives the walk.
-            let bytes = unsafe PacketBytes(batch.base + entry.offset, count: entry.length)
+            let bytes = unsafe PacketBytes(base + entry.offset, count: entry.length)
             if case .full = walk(bytes, entry) { return .full }
             run &+= 1
             position = 0

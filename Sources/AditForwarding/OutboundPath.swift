@@ -51,7 +51,10 @@ internal import AditWire
     /// For segments that must be fragmented; used by no ordinary packet.
     private let scratch: UnsafeMutableRawPointer
 
-    private var batch: PacketBatch?
+    /// The batch that ``begin(_:now:mtu:)`` was given: its memory, so that walking counts no references.
+    private var base: UnsafeMutableRawPointer?
+    private var slots: UnsafeMutablePointer<PacketBatch.Slot>?
+    private var slotCount = 0
     private var slot = 0
     private var segment = 0
     private var fragment = 0
@@ -74,8 +77,12 @@ internal import AditWire
     var holdsPackets: Bool { !held.isEmpty }
 
     /// Takes a batch that was read; `mtu` is the largest inner packet.
+    ///
+    /// The caller keeps the batch alive and unchanged until ``advance()`` has drained it.
     mutating func begin(_ batch: PacketBatch, now: Timestamp, mtu: Int) {
-        self.batch = batch
+        unsafe base = batch.base
+        unsafe slots = batch.slots
+        slotCount = batch.count
         self.now = now
         self.mtu = mtu
         slot = 0
@@ -83,11 +90,11 @@ internal import AditWire
 
     /// Walks until the batch is drained or runs should leave.
     mutating func advance() -> Step {
-        guard let batch else { return .drained }
-        while slot < batch.count {
-            let entry = unsafe batch.slots[slot]
+        guard let base = unsafe base, let slots = unsafe slots else { return .drained }
+        while slot < slotCount {
+            let entry = unsafe slots[slot]
             // SAFETY: the device filled the slot inside the batch's block, which outlives the walk.
-            let packet = unsafe PacketBytes(batch.base + entry.offset, count: entry.length)
+            let packet = unsafe PacketBytes(base + entry.offset, count: entry.length)
             switch walk(packet, offload: entry.offload) {
             case .full: return .full
             case .done: break

@@ -11,6 +11,10 @@ from lab import OTHER, LabError, end, sh, wait_until
 from strongswan import SECRET
 
 
+# Keys of `[gateway]` that every gateway of a test has besides those it is given.
+DEFAULTS = {}
+
+
 def connection(lab, side, family=4, inner=4, **changes):
     """The keys of `[connections.peer]` for one side; `changes` replace them, None removes one."""
     mine, theirs = lab.sites[side], lab.sites[OTHER[side]]
@@ -56,7 +60,7 @@ class Gateway:
         self.log = os.path.join(self.folder, "adit.log")
         self.control = os.path.join(self.folder, "control.sock")
         self.process = None
-        settings = {"interface": "adit0", "control": self.control, **gateway}
+        settings = {"interface": "adit0", "control": self.control, **DEFAULTS, **gateway}
         self.write(text if text is not None else document(settings, connections or {"peer": connection(lab, side)}))
 
     def write(self, text):

@@ -3,6 +3,7 @@
 """Adit with strongSwan at the other end, in both roles."""
 import time
 
+import adit
 import pytest
 from adit import Gateway, connection
 from agreement import assert_agreement
@@ -17,6 +18,12 @@ SUITES = [
     ("aes256-sha256-modp2048", "aes256-sha256"),
     ("aes128-sha1-modp2048", "aes128-sha1"),
 ]
+
+
+@pytest.fixture(autouse=True, params=[["tun", "gso", "gro"], []], ids=["offloads", "plain"])
+def offloads(request, monkeypatch):
+    """Every test here runs with every offload, and with none."""
+    monkeypatch.setitem(adit.DEFAULTS, "offloads", request.param)
 
 
 def tunnel(lab, program, initiator, ike=SUITES[0][0], esp=SUITES[0][1], swan_options=None, **changes):

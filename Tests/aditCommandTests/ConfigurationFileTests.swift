@@ -39,6 +39,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             ike_port = 5500
             nat_port = 5501
             workers = 2
+            offloads = ["gso", "tun"]
             control = "/run/x.sock"
             install_routes = false
             log_level = "debug"
@@ -80,6 +81,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         #expect(gateway.interface == "adit7")
         #expect(gateway.addresses.map(\.description) == ["10.1.0.1/24", "2001:db8::1/64"])
         #expect(gateway.mtu == 1400 && gateway.workers == 2 && !gateway.installRoutes)
+        #expect(gateway.offloads == [.tun, .gso])
         #expect(gateway.listen.map(\.description) == ["192.0.2.1"])
         #expect(gateway.ikePort == 5500 && gateway.natPort == 5501)
         #expect(file.settings == .init(control: "/run/x.sock", logLevel: .debug))

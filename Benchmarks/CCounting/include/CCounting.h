@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-// How often a program allocated, locked and counted references so far, all threads together: the program that links this
+// How often the calling thread allocated, locked and counted references so far: the program that links this
 // gets its own malloc, pthread_mutex_lock, swift_retain (on x86-64) and so on, which count and pass on.
 typedef struct {
     uint64_t allocations, frees, locks, retains, releases, objects;

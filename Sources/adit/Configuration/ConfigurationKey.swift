@@ -36,6 +36,7 @@ extension ConfigurationKey {
         ConfigurationKey("ike_port", "a number from 1 to 65535", "500"),
         ConfigurationKey("nat_port", "a number from 1 to 65535, other than ike_port", "4500"),
         ConfigurationKey("workers", "\"auto\" or a number from 1 to 64", "\"auto\""),
+        ConfigurationKey("offloads", "a list of \"tun\", \"gso\" and \"gro\"", "[\"tun\", \"gso\", \"gro\"]"),
         ConfigurationKey("control", "an absolute path of at most 107 bytes", "\"/run/adit/control.sock\""),
         ConfigurationKey(
             "metrics", "leave the key out", unsupported: "metrics are not supported by this version"),

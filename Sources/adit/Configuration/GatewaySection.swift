@@ -30,6 +30,15 @@ struct GatewaySection {
                 reader.path + [key], "found \(gateway.natPort) for both ports; ike_port and nat_port must differ")
         }
         gateway.workers = reader.integerOrAuto("workers", in: 1...64)
+        if let items = reader.strings("offloads", limit: offloadNames.count, mayBeEmpty: true) {
+            gateway.offloads = items.reduce(into: []) { offloads, item in
+                if let offload = offloadNames[item.text] {
+                    offloads.insert(offload)
+                } else {
+                    reader.refuse("offloads", found: quoted(item.text), item: item.index)
+                }
+            }
+        }
         if let flag = reader.boolean("install_routes") { gateway.installRoutes = flag }
         settings.control = controlPath()
         settings.logLevel = reader.word("log_level", LogThreshold.self)
@@ -67,4 +76,5 @@ struct GatewaySection {
     }
 
     private let listenLimit = 64
+    private let offloadNames: [String: GatewayConfiguration.Offloads] = ["tun": .tun, "gso": .gso, "gro": .gro]
 }
