@@ -40,51 +40,55 @@ extension DistinguishedName: LosslessStringConvertible {
         }.joined(separator: ", ")
     }
 
-    private static func split(_ text: Substring, at separator: Character, limit: Int = .max) -> [Substring] {
+    // Scalar by scalar: as characters, a separator and a combining mark after it would be one.
+    private static func split(_ text: Substring, at separator: Unicode.Scalar, limit: Int = .max) -> [Substring] {
+        let scalars = text.unicodeScalars
         var parts: [Substring] = []
-        var start = text.startIndex
+        var start = scalars.startIndex
         var isEscaped = false
-        for index in text.indices {
+        for index in scalars.indices {
             if isEscaped {
                 isEscaped = false
-            } else if text[index] == "\\" {
+            } else if scalars[index] == "\\" {
                 isEscaped = true
-            } else if text[index] == separator, parts.count + 1 < limit {
-                parts.append(text[start..<index])
-                start = text.index(after: index)
+            } else if scalars[index] == separator, parts.count + 1 < limit {
+                parts.append(Substring(scalars[start..<index]))
+                start = scalars.index(after: index)
             }
         }
-        return parts + [text[start...]]
+        return parts + [Substring(scalars[start...])]
     }
 
     private static func trimmed(_ text: Substring) -> Substring {
-        var text = text.drop { $0 == " " }
-        while text.last == " ", !text.dropLast().hasSuffix("\\") { text.removeLast() }
-        return text
+        var scalars = text.unicodeScalars.drop { $0 == " " }
+        while scalars.last == " ", scalars.dropLast().last != "\\" { scalars.removeLast() }
+        return Substring(scalars)
     }
 
     private static func unescaped(_ text: Substring) -> String {
-        var result = ""
+        var result = String.UnicodeScalarView()
         var isEscaped = false
-        for character in text {
-            if !isEscaped, character == "\\" {
+        for scalar in text.unicodeScalars {
+            if !isEscaped, scalar == "\\" {
                 isEscaped = true
             } else {
-                result.append(character)
+                result.append(scalar)
                 isEscaped = false
             }
         }
-        return result
+        return String(result)
     }
 
     private static func escaped(_ text: String) -> String {
-        var result = ""
-        for (offset, character) in text.enumerated() {
-            let isEdge = offset == 0 || offset == text.count - 1
-            if ",+=\\".contains(character) || isEdge && character == " " { result.append("\\") }
-            result.append(character)
+        var result = String.UnicodeScalarView()
+        let last = text.unicodeScalars.count - 1
+        for (offset, scalar) in text.unicodeScalars.enumerated() {
+            if ",+=\\".unicodeScalars.contains(scalar) || (offset == 0 || offset == last) && scalar == " " {
+                result.append("\\")
+            }
+            result.append(scalar)
         }
-        return result
+        return String(result)
     }
 
     /// RFC 5280 appendix A.1: which string type certificates use for a type.

@@ -25,8 +25,10 @@ extension Identity: LosslessStringConvertible {
             self = .email(String(name))
         } else if let address = IPAddress(description) {
             self = .address(address)
-        } else if text.contains("="), let name = DistinguishedName(description) {
-            self = .distinguishedName(name.der)
+        } else if text.contains("="), let name = DistinguishedName(description)?.der,
+            Self.dataLengths.contains(name.count)
+        {
+            self = .distinguishedName(name)
         } else if Self.isName(text.utf8), !text.contains("="), !text.contains(":"), !text.contains("%") {
             self = text.contains("@") ? .email(description) : .fqdn(description)
         } else {
@@ -47,9 +49,8 @@ extension Identity: LosslessStringConvertible {
 
     /// The name as text when the text, read again, is the same name.
     private static func text(distinguishedName bytes: [UInt8]) -> String? {
-        guard let name = DistinguishedName(der: bytes) else { return nil }
-        let text = name.description
-        return DistinguishedName(text) == name ? text : nil
+        guard let text = DistinguishedName(der: bytes)?.description else { return nil }
+        return DistinguishedName(text)?.der == bytes ? text : nil
     }
 
     private static func drop(_ prefix: String, _ text: Substring) -> Substring? {
