@@ -9,6 +9,18 @@ struct PeerKey: Hashable, Sendable {
     let identity: Identity
 }
 
+/// A pair of peers as INITIAL_CONTACT means it (RFC 7296 §2.4): who we are, and who or where the peer is.
+struct Contact: Hashable, Sendable {
+    let local: Identity
+    let remote: Remote
+
+    /// The identity that the peer proved or has to have; where any will do, its address.
+    enum Remote: Hashable, Sendable {
+        case identity(Identity)
+        case address(IPAddress)
+    }
+}
+
 /// The configured connections, found by name, by the peer's address, and by the peer's identity.
 struct ConnectionTable: Sendable {
     private var entries: [ConnectionID: Connection] = [:]

@@ -43,6 +43,7 @@ extension IKEEndpoint {
             let configuration = connections[id]?.configuration
         else { return }
         connections[id]?.register(sa.spi)
+        if let localID = sa.session?.localID { enterContacts(localID, remoteID, &sa) }
         peers[PeerKey(connection: id, identity: remoteID), default: []].append(sa.spi)
         if configuration.dpdDelay > .zero { timers.set(.liveness(sa.spi), at: now + configuration.dpdDelay) }
         if sa.localBehindNAT { timers.set(.keepalive(sa.spi), at: now + limits.keepaliveInterval) }
@@ -57,12 +58,35 @@ extension IKEEndpoint {
         }
     }
 
+    /// Whether no IKE SA of any connection goes to this peer; nil stands for any identity at its address.
+    func isFirstContact(_ localID: Identity, _ remoteID: Identity?, _ sa: IKESA) -> Bool {
+        let remote = remoteID.map(Contact.Remote.identity) ?? .address(sa.remote.address)
+        return contacts[Contact(local: localID, remote: remote)] == nil
+    }
+
+    /// Enters an IKE SA as one to this peer.
+    mutating func enterContacts(_ localID: Identity, _ remoteID: Identity?, _ sa: inout IKESA) {
+        leaveContacts(sa)
+        sa.contacts = [Contact(local: localID, remote: .address(sa.remote.address))]
+        if let remoteID { sa.contacts.append(Contact(local: localID, remote: .identity(remoteID))) }
+        for contact in sa.contacts { contacts[contact, default: []].insert(sa.spi) }
+    }
+
+    /// The IKE SA no longer counts as one to its peer.
+    private mutating func leaveContacts(_ sa: IKESA) {
+        for contact in sa.contacts {
+            contacts[contact]?.remove(sa.spi)
+            if contacts[contact]?.isEmpty ?? false { contacts[contact] = nil }
+        }
+    }
+
     /// Takes an authenticated IKE SA out of the indexes and stops its timers, the retransmission's excepted.
     mutating func unregister(_ sa: IKESA) {
         for timer in [IKETimer.liveness(sa.spi), .keepalive(sa.spi), .rekeyIKE(sa.spi), .retry(sa.spi), .rival(sa.spi)]
         {
             timers.cancel(timer)
         }
+        leaveContacts(sa)
         guard let id = sa.connection, let session = sa.session else { return }
         connections[id]?.established[sa.spi] = nil
         let key = PeerKey(connection: id, identity: session.remoteID)
@@ -170,7 +194,9 @@ extension IKEEndpoint {
         var isAuthenticated = true
         switch sa.state {
         case .initSent, .gone: break
-        case .authSent(let sent): forgetSPI(sent.child.spi)
+        case .authSent(let sent):
+            forgetSPI(sent.child.spi)
+            leaveContacts(sa)
         case .halfOpen(let open):
             firstMessage = open.key
             isAuthenticated = false

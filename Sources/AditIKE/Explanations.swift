@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditIKE
 
+internal import AditCrypto
 internal import AditWire
 
 // What people are told about a failure: one sentence on what happened, one on what to change, both sides side by side.
@@ -46,6 +47,30 @@ extension IKEEndpoint {
                 [FailureReport.Comparison(subject: "proposals", ours: ours, theirs: [], mismatch: true)])
         default:
             return peerNotify(type, .ikeSAInit, sa)
+        }
+    }
+
+    /// The responder's answers to IKE_SA_INIT did not fit what we asked.
+    func unacceptableInit(_ fault: InitSent.Unacceptable, _ sent: InitSent, _ sa: IKESA) -> FailureReport {
+        switch fault {
+        case .proposal(let mismatch):
+            return report(
+                sa, .noProposalChosen, .ikeSAInit, "the peer chose a proposal that was not offered",
+                "Compare proposals with the peer's.", mismatch.comparison)
+        case .keyExchange(let group):
+            let ours = sent.keyExchange.group
+            let theirs = group.map { number in
+                KeyExchangeGroup(transformID: number).map { "\($0)" } ?? "group \(number)"
+            }
+            let message =
+                group == ours.transformID
+                ? "the peer's key exchange value is not valid" : "the peer's key exchange is not of the group asked for"
+            return report(
+                sa, .invalidKeyExchange, .ikeSAInit, message, "Compare the key exchange groups in proposals.",
+                [
+                    FailureReport.Comparison(
+                        subject: "key exchange", ours: ["\(ours)"], theirs: [theirs].compactMap { $0 }, mismatch: true)
+                ])
         }
     }
 

@@ -36,7 +36,9 @@ extension IKEEndpoint {
     mutating func giveUp(_ sa: inout IKESA) {
         switch sa.state {
         case .initSent(let sent):
-            fail(&sa, sent.refusal.map { refusedInit($0, sa) } ?? unreachable(sa), .none)
+            let report =
+                sent.refusal.map { refusedInit($0, sa) } ?? sent.unacceptable.map { unacceptableInit($0, sent, sa) }
+            fail(&sa, report ?? unreachable(sa), .none)
         case .authSent: fail(&sa, timeout(sa), .none)
         case .established: fail(&sa, deadPeer(sa), .none)
         case .closing(let closing): forget(&sa, closing.firstMessage)

@@ -22,6 +22,10 @@ struct IKESA: Sendable {
     var connection: ConnectionID?
     /// Children to be created, the first one in IKE_AUTH.
     var wanted: [Int] = []
+    /// The low byte of its inbound ESP SPIs: random for the first IKE SA, inherited by its successors.
+    var steeringByte: UInt8 = 0
+    /// Under what it is known as the peer's, when it is authenticated or IKE_AUTH is outstanding.
+    var contacts: [Contact] = []
     /// When it was begun.
     let createdAt: Timestamp
     var window = MessageWindow()
@@ -99,6 +103,16 @@ struct InitSent: Sendable {
     var cookieRounds = 0
     /// An unauthenticated refusal: believed only when nothing better arrives for a while (RFC 7296 §2.21.1).
     var refusal: NotifyType?
+    /// Why an answer was ignored: as unauthenticated as a refusal, and reported only when no better one arrives.
+    var unacceptable: Unacceptable?
+
+    /// What is wrong with an answer.
+    enum Unacceptable: Sendable {
+        /// The proposal chosen is none of ours.
+        case proposal(ProposalMismatch)
+        /// The key exchange is missing, of another group (which it names), or has a value that the group forbids.
+        case keyExchange(group: UInt16?)
+    }
 }
 
 /// Responder: IKE_SA_INIT was answered.

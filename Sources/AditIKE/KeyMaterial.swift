@@ -38,11 +38,14 @@ extension IKEEndpoint {
     }
 
     /// An SPI that names no Child SA here, now belonging to `owner`.
-    mutating func newSPI(owner: IKESPI) -> SPI {
+    ///
+    /// All SPIs of one IKE SA and its successors share their low byte, by which datagrams are steered to a worker:
+    /// datagrams that the kernel joins, as they come from one peer, belong to one worker.
+    mutating func newSPI(owner: IKESA) -> SPI {
         while true {
-            let spi = SPI(rawValue: entropy.integer32())
+            let spi = SPI(rawValue: entropy.integer32() & ~0xff | UInt32(owner.steeringByte))
             guard !spi.isReserved, childOwners[spi] == nil else { continue }
-            childOwners[spi] = owner
+            childOwners[spi] = owner.spi
             return spi
         }
     }

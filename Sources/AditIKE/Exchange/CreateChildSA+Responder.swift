@@ -57,7 +57,7 @@ extension IKEEndpoint {
             keying.secret = secret
             share = .keyExchange(KeyExchangePayload(group: group.transformID, value: keyExchange.publicValue))
         }
-        let inbound = newSPI(owner: sa.spi)
+        let inbound = newSPI(owner: sa)
         // RFC 7296 §2.8: on a rekey we send on the old SA until the peer shows that it has the new one.
         let report = install(
             agreement, inbound: inbound, keying, replaces: old?.inbound, outboundActive: old == nil, &sa)

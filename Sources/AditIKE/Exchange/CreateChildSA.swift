@@ -26,7 +26,7 @@ extension IKEEndpoint {
         if let group { proposals = proposals.map { $0.preferring(group) } }
         // RFC 7296 §2.9.2: a rekey asks for what the old SA carries.
         let negotiation = ChildNegotiation(
-            child: index, spi: newSPI(owner: sa.spi), replaces: old?.inbound, proposals: proposals,
+            child: index, spi: newSPI(owner: sa), replaces: old?.inbound, proposals: proposals,
             localSelectors: old?.localSelectors ?? child.localSelectors,
             remoteSelectors: old?.remoteSelectors ?? child.remoteSelectors,
             nonce: entropy.bytes(Self.nonceLength), keyExchange: keyExchange,

@@ -104,7 +104,7 @@ extension IKEEndpoint {
         var refusal: ChildRefusal?
         do throws(ChildRefusal) {
             let agreement = try agree(contents, configuration, rekeying: nil, keyExchange: false, sa)
-            let inbound = newSPI(owner: sa.spi)
+            let inbound = newSPI(owner: sa)
             let childKeying = ChildKeying(
                 initiatorNonce: open.initiatorNonce, responderNonce: open.responderNonce, weInitiated: false)
             // The inbound SA must be there before the peer can use it.

@@ -27,7 +27,7 @@ extension IKEEndpoint {
             return
         }
         let negotiation = ChildNegotiation(
-            child: index, spi: newSPI(owner: sa.spi), replaces: nil,
+            child: index, spi: newSPI(owner: sa), replaces: nil,
             proposals: childProposals(child, keyExchange: false), localSelectors: child.localSelectors,
             remoteSelectors: child.remoteSelectors, nonce: [], keyExchange: nil, groups: [])
         var payloads: [Payload] = [.identificationInitiator(localID.payload)]
@@ -37,10 +37,12 @@ extension IKEEndpoint {
             payloads.append(.identificationResponder(remoteID.payload))
         }
         payloads.append(proof.authentication)
-        if let id = sa.connection, connections[id]?.established.isEmpty ?? true {
+        let named = configuration.remoteID.flatMap { $0.isPattern ? nil : $0 }
+        if isFirstContact(localID, named, sa) {
             // RFC 7296 §2.4: whatever the peer still has of us is from before a crash.
             payloads.append(.notify(NotifyPayload(.initialContact)))
         }
+        enterContacts(localID, named, &sa)
         payloads += [
             .securityAssociation(
                 SecurityAssociationPayload(offering: negotiation.proposals, spi: negotiation.spi.bytes)),

@@ -32,6 +32,7 @@ extension IKEEndpoint {
         var sa = IKESA(
             spi: newIKESPI(), role: .initiator, local: local, remote: remote, connection: id, wanted: children,
             createdAt: now, state: .initSent(sent))
+        sa.steeringByte = entropy.bytes(1).first ?? 0
         connections[id]?.attempt = sa.spi
         effects.append(.report(.connecting(connection: configuration.name, remote: remote, role: .initiator)))
         sendRequest([initRequest(sent, configuration, sa)], &sa)
@@ -140,14 +141,24 @@ extension IKEEndpoint {
         _ configuration: ConnectionConfiguration, _ sa: inout IKESA
     ) {
         guard arrival.header.responderSPI != .zero, let answer = contents.securityAssociation,
-            let share = contents.keyExchange, let nonce = contents.nonce,
-            share.group == sent.keyExchange.group.transformID,
-            let choice = try? selection(configuration).check(answer: answer),
+            let nonce = contents.nonce
+        else {
+            counters.count(.malformed)
+            return
+        }
+        let choice: ProposalChoice
+        do throws(ProposalMismatch) {
+            choice = try selection(configuration).check(answer: answer)
+        } catch {
+            ignoreAnswer(.proposal(error), sent, &sa)
+            return
+        }
+        guard let share = contents.keyExchange, share.group == sent.keyExchange.group.transformID,
             choice.group == sent.keyExchange.group,
             // RFC 6989 §2: a public value that its group forbids is refused here.
             let secret = try? sent.keyExchange.sharedSecret(with: share.value)
         else {
-            counters.count(.malformed)
+            ignoreAnswer(.keyExchange(group: contents.keyExchange?.group), sent, &sa)
             return
         }
         // What was sent last, which our AUTH covers.
@@ -175,6 +186,14 @@ extension IKEEndpoint {
                 request: request, response: arrival.bytes, keying: keying, keys: keys,
                 peerHashes: contents.signatureHashes),
             configuration, &sa)
+    }
+
+    /// An answer that does not fit what we asked: forged as easily as not, so the right one is waited for.
+    private mutating func ignoreAnswer(_ fault: InitSent.Unacceptable, _ sent: InitSent, _ sa: inout IKESA) {
+        counters.count(.malformed)
+        var sent = sent
+        sent.unacceptable = sent.unacceptable ?? fault
+        sa.state = .initSent(sent)
     }
 
     /// Moves to the NAT traversal ports when the peer knows NAT traversal, as ESP always goes in UDP.

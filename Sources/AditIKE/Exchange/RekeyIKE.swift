@@ -190,6 +190,7 @@ extension IKEEndpoint {
         var sa = IKESA(
             spi: spi, peerSPI: peerSPI, role: role, local: old.local, remote: old.remote,
             connection: old.connection, createdAt: now, state: .established(state))
+        sa.steeringByte = old.steeringByte
         sa.localBehindNAT = old.localBehindNAT
         sa.remoteBehindNAT = old.remoteBehindNAT
         ikeSAs.insert(sa)
