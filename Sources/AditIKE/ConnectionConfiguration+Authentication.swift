@@ -27,6 +27,7 @@ extension ConnectionConfiguration {
             /// A signature with the key of a certificate that this validator accepts.
             case certificate(any CertificateValidator)
 
+            /// Validators are the same when their digests are.
             public static func == (left: Remote, right: Remote) -> Bool {
                 switch (left, right) {
                 case (.preSharedKey(let left), .preSharedKey(let right)): left == right

@@ -12,7 +12,9 @@ internal import X509
 /// Immutable; safe to share between threads and connections. A validation takes well under a millisecond for ECDSA and
 /// waits for nothing: what swift-certificates declares `async` never suspends with the policies used here.
 public struct PathValidator: CertificateValidator {
+    /// Of everything that it was made of.
     public let digest: [UInt8]
+    /// SHA-1 of each authority's SubjectPublicKeyInfo.
     public let authorities: [[UInt8]]
 
     private let anchors: [Certificate]
@@ -23,7 +25,9 @@ public struct PathValidator: CertificateValidator {
     public struct Failure: Error, Equatable, Sendable {
         /// The file's role.
         public enum Role: Equatable, Sendable { case authorities, intermediates, revocationLists }
+        /// The file.
         public let role: Role
+        /// Which item in it, counted from 1.
         public let item: Int
         /// What the item is, for a sentence with "found".
         public let found: String
@@ -53,6 +57,7 @@ public struct PathValidator: CertificateValidator {
         digest = HashAlgorithm.sha256.digest(parts.flatMap { $0 })
     }
 
+    /// ``CertificateValidator/validate(chain:identity:at:)`` by RFC 5280 and RFC 4945.
     public func validate(
         chain: [[UInt8]], identity: Identity, at time: Int64
     ) -> Result<SignaturePublicKey, CertificateFailure> {
