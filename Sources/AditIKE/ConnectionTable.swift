@@ -113,7 +113,9 @@ struct ConnectionTable: Sendable {
         switch identity {
         case .fqdn(let name): identity.isPattern ? nil : .fqdn(name.lowercased())
         case .email(let name): identity.isPattern ? nil : .email(name.lowercased())
-        default: identity
+        case .distinguishedName(let name):
+            .distinguishedName(DistinguishedName(der: name)?.canonical.der ?? name)
+        case .address, .keyID: identity
         }
     }
 

@@ -42,9 +42,15 @@ public struct DistinguishedName: Hashable, Sendable {
         }
 
         /// Strings in lower case with single spaces, anything else with its type.
-        private var comparable: [UInt8] {
-            guard let text else { return [tag] + value }
-            return Array(text.lowercased().split(separator: " ").joined(separator: " ").utf8)
+        private var comparable: [UInt8] { text.map { Self.folded($0) } ?? [tag] + value }
+
+        /// The same attribute in the one form that all equal ones share.
+        fileprivate var canonical: Attribute {
+            text.map { Attribute(type: type, tag: DERReader.utf8String, value: Self.folded($0)) } ?? self
+        }
+
+        private static func folded(_ text: String) -> [UInt8] {
+            Array(text.lowercased().split(separator: " ").joined(separator: " ").utf8)
         }
     }
 
@@ -96,6 +102,9 @@ public struct DistinguishedName: Hashable, Sendable {
                     DERReader.set, members.sorted { $0.lexicographicallyPrecedes($1) }.flatMap { $0 })
             })
     }
+
+    /// The name in the one form that all names equal to it share, for tables.
+    var canonical: DistinguishedName { DistinguishedName(relativeNames: relativeNames.map { $0.map(\.canonical) }) }
 
     /// Attributes of one name at the most.
     public static let attributeLimit = 64

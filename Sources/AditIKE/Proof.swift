@@ -41,7 +41,7 @@ struct Proof {
     /// Checks that the peer is who it says; returns the algorithm that it signed with, if it did by RFC 7427.
     func verify(
         _ payload: AuthenticationPayload, _ configuration: ConnectionConfiguration,
-        _ identification: IdentificationPayload, certificates: [[UInt8]], at time: WallClock
+        _ identification: IdentificationPayload, _ certificates: inout PeerCertificates
     ) throws(ProofFailure) -> SignatureAlgorithm? {
         switch configuration.authentication.remote {
         case .preSharedKey(let key):
@@ -56,8 +56,7 @@ struct Proof {
             guard let identity = Identity(identification) else { throw .secret }
             let key: SignaturePublicKey
             do throws(CertificateFailure) {
-                try CertificateFailure.check(certificates)
-                key = try validator.validate(chain: certificates, identity: identity, at: time.seconds).get()
+                key = try certificates.key(of: identity, validator)
             } catch {
                 throw .certificate(error)
             }
@@ -73,6 +72,30 @@ struct Proof {
     private func octets(_ identification: IdentificationPayload) -> [UInt8] {
         PeerAuthentication.signedOctets(
             prf: prf, message: message, otherNonce: otherNonce, skP: skP, identity: identification)
+    }
+}
+
+/// The certificates of one peer, and what validators said of them: each judges once, however many connections it stands
+/// in.
+struct PeerCertificates {
+    let chain: [[UInt8]]
+    let time: Int64
+    private var judgements: [[UInt8]: Result<SignaturePublicKey, CertificateFailure>] = [:]
+
+    init(_ chain: [[UInt8]], at time: Int64) {
+        self.chain = chain
+        self.time = time
+    }
+
+    /// The public key of `identity`, always the same one for a peer.
+    mutating func key(
+        of identity: Identity, _ validator: any CertificateValidator
+    ) throws(CertificateFailure) -> SignaturePublicKey {
+        if let known = judgements[validator.digest] { return try known.get() }
+        try CertificateFailure.check(chain)
+        let judgement = validator.validate(chain: chain, identity: identity, at: time)
+        judgements[validator.digest] = judgement
+        return try judgement.get()
     }
 }
 

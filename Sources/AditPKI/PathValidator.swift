@@ -69,6 +69,7 @@ public struct PathValidator: CertificateValidator {
                     suggestion: "Use an X.509 certificate with an RSA, ECDSA P-256, P-384, P-521 or Ed25519 key."))
         }
         let sent = chain.dropFirst().prefix(CertificateLimits.count).compactMap { try? Certificate(derEncoded: $0) }
+            .filter { $0.subjectPublicKeyInfo.count <= Self.keyLimit }
         let usable = distinct(sent + intermediates)
         if let failure = unhandledExtension(leaf) { return .failure(failure) }
         let failures = FailureCollector()
@@ -111,6 +112,10 @@ public struct PathValidator: CertificateValidator {
         let others = certificates.filter { !anchorNames.contains($0.issuer) }
         return (preferred + others).filter { seen.insert(Authority(name: $0.subject, key: $0.publicKey)).inserted }
     }
+
+    /// Bytes of an intermediate's SubjectPublicKeyInfo at the most: RSA 8192 needs about 1060, and checks with larger
+    /// keys are what a peer could keep us busy with.
+    private static let keyLimit = 1100
 
     private struct Authority: Hashable {
         var name: X509.DistinguishedName

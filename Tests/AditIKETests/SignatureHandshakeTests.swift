@@ -3,6 +3,7 @@
 
 import AditCrypto
 import AditWire
+import Synchronization
 import Testing
 
 @testable import AditIKE
@@ -44,6 +45,38 @@ import Testing
             })
         #expect(pair.connect(), "\(pair.story)")
         #expect(pair.nodes[1].endpoint.status()[0].ikeSA?.remoteID?.description == "CN=a.example")
+    }
+
+    @Test("a responder for any address finds a distinguished name however it is encoded (RFC 5280 §7.1)")
+    func distinguishedNamesAreFoundInAnyEncoding() throws {
+        let printable = hex("3014311230100603550403130941" + "2e4558414d504c45")
+        let pair = IKEPair(
+            seed: 12,
+            try Self.sides(TestKeys.ed25519, TestKeys.ed25519) {
+                $0.localID = nil
+                $1.remoteAddresses = []
+                $1.remoteID = .distinguishedName(printable)
+            })
+        #expect(Identity.distinguishedName(printable).description == "CN=A.EXAMPLE")
+        #expect(pair.connect(), "\(pair.story)")
+    }
+
+    @Test func aValidatorJudgesOnceForAllConnections() throws {
+        let validator = CountingValidator()
+        var sides = try Self.sides(TestKeys.ed25519, TestKeys.ed25519) {
+            $0.localID = .fqdn("somebody.example")
+            $1.remoteID = nil
+            $1.authentication.remote = .certificate(validator)
+        }
+        sides[1] = (0..<5).map { index in
+            var connection = sides[1][0]
+            connection.name = "c\(index)"
+            return connection
+        }
+        let pair = IKEPair(seed: 13, sides)
+        #expect(!pair.connect())
+        #expect(pair.codes(1).first == .invalidIdentity)
+        #expect(validator.calls.withLock { $0 } == 1)
     }
 
     @Test func anIdentityThatTheCertificateLacksIsRefused() throws {
@@ -163,5 +196,19 @@ import Testing
             $1.authentication = .init(local: .signature(credentials.1), remote: .certificate(TestValidator()))
             change(&$0, &$1)
         }
+    }
+}
+
+/// A ``TestValidator`` that counts.
+private final class CountingValidator: CertificateValidator {
+    let calls = Mutex(0)
+    let digest: [UInt8] = [2]
+    let authorities: [[UInt8]] = [Array(repeating: 7, count: 20)]
+
+    func validate(
+        chain: [[UInt8]], identity: Identity, at time: Int64
+    ) -> Result<SignaturePublicKey, CertificateFailure> {
+        calls.withLock { $0 += 1 }
+        return TestValidator().validate(chain: chain, identity: identity, at: time)
     }
 }

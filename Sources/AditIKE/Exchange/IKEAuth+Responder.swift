@@ -39,12 +39,12 @@ extension IKEEndpoint {
             prf: open.keying.choice.pseudoRandomFunction, message: open.request, otherNonce: open.responderNonce,
             skP: open.skPi)
         // Several connections may fit when none names the identity: the proof tells them apart.
+        var certificates = PeerCertificates(contents.certificates, at: wallClock.seconds)
         var refusal: (connection: Connection, failure: ProofFailure)?
         for connection in candidates.prefix(Self.proofLimit) {
             do throws(ProofFailure) {
                 let algorithm = try theirs.verify(
-                    authentication, connection.configuration, identification, certificates: contents.certificates,
-                    at: wallClock)
+                    authentication, connection.configuration, identification, &certificates)
                 sa.connection = connection.id
                 accept(contents, open, connection.configuration, remoteID, algorithm, arrival, &sa)
                 return

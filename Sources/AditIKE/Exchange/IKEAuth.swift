@@ -87,8 +87,8 @@ extension IKEEndpoint {
             prf: sent.keying.choice.pseudoRandomFunction, message: sent.response, otherNonce: sent.initiatorNonce,
             skP: sent.skPr)
         do throws(ProofFailure) {
-            _ = try proof.verify(
-                authentication, configuration, identification, certificates: contents.certificates, at: wallClock)
+            var certificates = PeerCertificates(contents.certificates, at: wallClock.seconds)
+            _ = try proof.verify(authentication, configuration, identification, &certificates)
         } catch {
             fail(&sa, wrongProof(error, authentication, remoteID, configuration, sa), .notify(.authenticationFailed))
             return
