@@ -148,8 +148,20 @@ final class ControlDriver {
         endpoint.handle(event, now: MonotonicClock.now(), into: &effects)
         applier.apply(effects)
         effects.removeAll(keepingCapacity: true)
+        // Deleting a child installs none, so this ends; the limit is for what nobody thought of.
+        for _ in 0..<Self.failureRounds {
+            let failures = applier.takeFailures()
+            guard !failures.isEmpty else { return }
+            for failure in failures {
+                let event = IKEEvent.installationFailed(inboundSPI: failure.spi, reason: failure.reason)
+                endpoint.handle(event, now: MonotonicClock.now(), into: &effects)
+            }
+            applier.apply(effects)
+            effects.removeAll(keepingCapacity: true)
+        }
     }
 
+    private static let failureRounds = 4
     /// IKE datagrams handled before the loop looks at its deadline again.
     static let datagramsPerTurn = 256
     /// How often retired SAs are looked at while there are some.

@@ -27,6 +27,8 @@ final class EffectApplier {
     private var trapped: [ChildConfiguration] = []
     /// The configured addresses of peers, which stay reachable outside the tunnel.
     private var configuredPeers: [IPAddress] = []
+    /// Child SAs that could not be installed since ``takeFailures()``: the IKE machine believes that they are.
+    private var failures: [(spi: SPI, reason: String)] = []
     /// The last failure of a peer that fits no connection.
     private(set) var lastUnmatchedFailure: FailureReport?
 
@@ -83,6 +85,12 @@ final class EffectApplier {
         for effect in effects { apply(effect) }
     }
 
+    /// What the IKE machine must hear of, once.
+    func takeFailures() -> [(spi: SPI, reason: String)] {
+        defer { failures = [] }
+        return failures
+    }
+
     private func apply(_ effect: IKEEffect) {
         switch effect {
         case .send(let bytes, let local, let remote): send(bytes, local: local, remote: remote)
@@ -97,6 +105,12 @@ final class EffectApplier {
             natSocket.send([0xff], nonESPMarker: false, local: local.address, remote: remote)
         case .report(let happened):
             if case .failed(let failure) = happened, failure.connection == nil { lastUnmatchedFailure = failure }
+            // Nobody is to hear that a child came up when it did not.
+            if case .childInstalled(_, _, let child, _) = happened,
+                failures.contains(where: { $0.spi == child.inboundSPI })
+            {
+                return
+            }
             report(happened)
         }
     }
@@ -118,6 +132,7 @@ final class EffectApplier {
             try table.install(ChildSAParameters(child, order: order))
         } catch {
             warn("\(child.connection)/\(child.child): cannot install the Child SA: \(error)")
+            failures.append((child.inboundSPI, "\(error)"))
             return
         }
         installed[child.inboundSPI] = child
