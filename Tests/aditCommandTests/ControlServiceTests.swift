@@ -10,12 +10,12 @@ import Testing
 /// Asks a service and collects its answers, without a socket between.
 private func ask(
     _ request: ControlRequest, _ gateway: FakeGateway, names: [String] = ["hq"],
-    path: String = "/nonexistent/adit.toml",
+    path: String = "/nonexistent/adit.toml", configuration: GatewayConfiguration? = nil,
     attemptLimit: Duration = .seconds(5)
 ) -> [ControlAnswer] {
     let service = ControlService(
         gateway: gateway, events: gateway.hub, log: TransitionLog(silentLogger()),
-        configuration: ActiveConfiguration(path: path, sampleConfiguration(names), silentLogger()),
+        configuration: ActiveConfiguration(path: path, configuration ?? sampleConfiguration(names), silentLogger()),
         attemptLimit: attemptLimit)
     let collector = AnswerCollector()
     service.answer(request, collector)
@@ -78,6 +78,53 @@ extension ControlAnswer {
                 "error no_proposal_chosen: the peer accepts none of our suites; add modp2048 to proposals "
                     + "(adit explain hq)"
             ])
+    }
+
+    /// A configuration of one connection with the children `lan` and `voice`, and a gateway where `lan` is up.
+    private func askUp(_ reports: [IKEReport], connections: [ConnectionStatus]) -> [String] {
+        let gateway = FakeGateway { _, _ in reports }
+        gateway.state.withLock { $0.connections = connections }
+        let text = """
+            [connections.hq]
+            remote_addrs = "203.0.113.7"
+            psk = "0123456789abcdefghijkl"
+            [connections.hq.children.lan]
+            local_ts = "10.1.0.0/16"
+            remote_ts = "10.2.0.0/16"
+            [connections.hq.children.voice]
+            local_ts = "10.1.0.0/16"
+            remote_ts = "10.3.0.0/16"
+            """
+        let file = ConfigurationFile.parse(Array(text.utf8), file: "t.toml")
+        #expect(file.gateway != nil, "\(file.problems)")
+        return ask(.up(connection: "hq"), gateway, configuration: file.gateway, attemptLimit: .milliseconds(300))
+            .map(\.words)
+    }
+
+    private func installed(child name: String) -> IKEReport {
+        .childInstalled(connection: "hq", child: name, sampleStatus(name).children[0], replaces: nil)
+    }
+
+    @Test func upWaitsForEveryChild() {
+        let down = [sampleStatus(state: .down)]
+        let both = askUp([installed(child: "lan"), installed(child: "voice")], connections: down)
+        #expect(both.count == 3 && both.last == "result hq is up: children lan, voice carry traffic")
+        #expect(askUp([installed(child: "lan")], connections: down).last?.hasPrefix("error timeout: ") == true)
+        let twice = askUp([installed(child: "lan"), installed(child: "lan")], connections: down)
+        #expect(twice.last?.hasPrefix("error timeout: ") == true)
+    }
+
+    @Test func upFailsWithTheFirstChildThatFails() {
+        let reports = [installed(child: "lan"), .failed(sampleFailure()), installed(child: "voice")]
+        let found = askUp(reports, connections: [sampleStatus(state: .down)])
+        #expect(found.count == 2 && found.last?.hasPrefix("error no_proposal_chosen: ") == true)
+    }
+
+    @Test func upCountsTheChildrenThatAreUp() {
+        var connection = sampleStatus("lan")
+        connection.name = "hq"
+        let found = askUp([installed(child: "voice")], connections: [connection])
+        #expect(found.last == "result hq is up: children lan, voice carry traffic")
     }
 
     @Test func upThatDecidesNothingEnds() {

@@ -34,6 +34,18 @@ import Testing
         ).json
     }
 
+    @Test func phasesOfChildren() {
+        let gateway = FakeGateway()
+        var connection = sampleStatus()
+        for phase in [ChildSAStatus.Phase.rekeyed, .deleting] {
+            connection.children.append(connection.children[0])
+            connection.children[connection.children.count - 1].phase = phase
+        }
+        gateway.state.withLock { $0.connections = [connection] }
+        let children = document(gateway)["connections"]?.elements.first?["children"]?.elements ?? []
+        #expect(children.map { $0["state"]?.stringValue } == ["installed", "rekeyed", "deleting"])
+    }
+
     /// Every member of `expected` is in `found` with the same value; further members are allowed.
     private func check(_ found: JSONValue?, has expected: JSONValue, at path: String) {
         switch expected {

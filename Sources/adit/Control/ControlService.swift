@@ -57,9 +57,12 @@ struct ControlService: Sendable {
         let connection = configuration.current.connections.first { $0.name == name }
         let wanted = Set((connection?.children ?? []).map(\.name))
         events.following { follower in
-            if let now = status(of: name), now.state == .established, wanted.isSubset(of: now.children.map(\.name)) {
-                return done("\(name) is up already", channel)
+            let now = status(of: name)
+            var missing = wanted
+            if let now, now.state == .established {
+                missing.subtract(now.children.filter { $0.phase == .installed }.map(\.name))
             }
+            if now?.state == .established, missing.isEmpty { return done("\(name) is up already", channel) }
             if connection?.remoteAddresses.isEmpty ?? true {
                 return fail(
                     "peer_unreachable", "\(name) has no address to connect to",
@@ -68,7 +71,11 @@ struct ControlService: Sendable {
             guard gateway.perform(.initiate(connection: name, child: nil)) else { return refuse(channel) }
             follow(name, follower, channel) { report in
                 guard case .childInstalled(_, let child, _, _) = report else { return nil }
-                return "\(name) is up: child \(child) carries traffic"
+                missing.remove(child)
+                guard missing.isEmpty else { return nil }
+                return wanted.count > 1
+                    ? "\(name) is up: children \(wanted.sorted().joined(separator: ", ")) carry traffic"
+                    : "\(name) is up: child \(child) carries traffic"
             }
         }
     }
@@ -90,14 +97,16 @@ struct ControlService: Sendable {
 
     private func rekey(_ name: String, ike: Bool, _ channel: any AnswerSink) {
         events.following { follower in
-            guard let now = status(of: name), now.state == .established, ike || !now.children.isEmpty else {
+            guard let now = status(of: name), now.state == .established,
+                case let children = now.children.filter({ $0.phase == .installed }).count, ike || children > 0
+            else {
                 return fail(
                     "not_established", "\(name) is not up, so there is nothing to rekey", "adit up \(name)", channel)
             }
             guard gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name)) else {
                 return refuse(channel)
             }
-            var left = ike ? 1 : now.children.count
+            var left = ike ? 1 : children
             follow(name, follower, channel) { report in
                 switch report {
                 case .ikeRekeyed where ike: left -= 1
@@ -106,7 +115,7 @@ struct ControlService: Sendable {
                 }
                 guard left == 0 else { return nil }
                 return ike
-                    ? "\(name): IKE SA rekeyed" : "\(name): \(count(now.children.count, "child", "children")) rekeyed"
+                    ? "\(name): IKE SA rekeyed" : "\(name): \(count(children, "child", "children")) rekeyed"
             }
         }
     }

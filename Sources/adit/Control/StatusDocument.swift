@@ -78,7 +78,7 @@ struct StatusDocument {
         let traffic = status.traffic[child.inboundSPI] ?? GatewayStatus.SATraffic()
         return .object([
             ("name", .string(child.name)),
-            ("state", .string("installed")),
+            ("state", .string(child.phase.rawValue)),
             ("mode", .string("tunnel")),
             ("encap", .string("udp")),
             ("spi_in", .string(child.inboundSPI.description)),
