@@ -17,6 +17,25 @@ struct BoundedFile {
 
     /// Reads a regular file of at most `limit` bytes.
     static func read(_ path: String, limit: Int) -> Result<BoundedFile, Failure> {
+        opened(path) { descriptor, permissions in
+            var bytes: [UInt8] = []
+            var chunk = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = unsafe Glibc.read(descriptor, &chunk, chunk.count)
+                if count == 0 { break }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return .failure(failure(errno)) }
+                bytes += chunk[..<count]
+                guard bytes.count <= limit else { return .failure(tooLarge(limit)) }
+            }
+            return .success(BoundedFile(bytes: bytes, permissions: permissions))
+        }
+    }
+
+    /// Lends the descriptor of a regular file, and its permission bits, to `body`.
+    static func opened<Content>(
+        _ path: String, _ body: (CInt, UInt32) -> Result<Content, Failure>
+    ) -> Result<Content, Failure> {
         guard !path.utf8.contains(0) else {
             return .failure(Failure(reason: "its name contains a NUL character", remedy: "give another path"))
         }
@@ -28,22 +47,14 @@ struct BoundedFile {
         guard information.st_mode & S_IFMT == S_IFREG else {
             return .failure(Failure(reason: "it is no regular file", remedy: "give the path of a file"))
         }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = unsafe Glibc.read(descriptor, &chunk, chunk.count)
-            if count == 0 { break }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return .failure(failure(errno)) }
-            bytes += chunk[..<count]
-            guard bytes.count <= limit else {
-                return .failure(Failure(reason: "it is larger than \(limit) bytes", remedy: "is it the right file?"))
-            }
-        }
-        return .success(BoundedFile(bytes: bytes, permissions: information.st_mode & 0o7777))
+        return body(descriptor, information.st_mode & 0o7777)
     }
 
-    private static func failure(_ code: Int32) -> Failure {
+    static func tooLarge(_ limit: Int) -> Failure {
+        Failure(reason: "it is larger than \(limit) bytes", remedy: "is it the right file?")
+    }
+
+    static func failure(_ code: Int32) -> Failure {
         let remedy =
             switch code {
             case ENOENT: "create it or give another path"

@@ -91,10 +91,10 @@ struct CertificateReader {
 
     private func privateKey() -> SignaturePrivateKey? {
         let passphrase = passphrase()
-        guard let (file, path) = open("key_file", limit: Self.keyLimit, secret: true) else { return nil }
+        guard let (pem, path) = openSecret("key_file", limit: Self.keyLimit) else { return nil }
         if reader.has("key_passphrase_file"), passphrase == nil { return nil }
         do throws(CryptoError) {
-            return try SignaturePrivateKey(pem: SecretBytes(file.bytes), passphrase: passphrase)
+            return try SignaturePrivateKey(pem: pem, passphrase: passphrase)
         } catch .verificationFailed where passphrase == nil {
             refuse(
                 "key_file", path, "an encrypted key",
@@ -110,15 +110,15 @@ struct CertificateReader {
     }
 
     private func passphrase() -> SecretBytes? {
-        guard let (file, path) = open("key_passphrase_file", limit: Self.passphraseLimit, secret: true) else {
-            return nil
+        guard let (content, path) = openSecret("key_passphrase_file", limit: Self.passphraseLimit) else { return nil }
+        let length = unsafe content.withUnsafeBytes { bytes in
+            unsafe bytes.firstIndex { $0 == 0x0a || $0 == 0x0d } ?? bytes.count
         }
-        let line = file.bytes.prefix { $0 != 0x0a && $0 != 0x0d }
-        guard !line.isEmpty else {
+        guard length > 0 else {
             refuse("key_passphrase_file", path, "an empty first line", "the passphrase of key_file")
             return nil
         }
-        return SecretBytes(line)
+        return content.slice(0..<length)
     }
 
     /// The lists of `crl_file`; empty without one, nil after an error.
@@ -133,23 +133,19 @@ struct CertificateReader {
         }
     }
 
-    /// A file that a key names; a secret one must not be readable by others. Nil without the key, or after an error.
-    private func open(_ key: String, limit: Int, secret: Bool = false) -> (file: BoundedFile, path: String)? {
+    private func openSecret(_ key: String, limit: Int) -> (secret: SecretBytes, path: String)? {
+        reader.secretFile(key, in: context.directory, limit: limit)
+    }
+
+    /// A file that a key names; nil without the key, or after an error.
+    private func open(_ key: String, limit: Int) -> (file: BoundedFile, path: String)? {
         guard let name = reader.string(key) else { return nil }
         let path = name.hasPrefix("/") ? name : context.directory + name
         switch BoundedFile.read(path, limit: limit) {
         case .failure(let failure):
             reader.problems.error(reader.path + [key], "found \(quoted(path)): \(failure.reason); \(failure.remedy)")
             return nil
-        case .success(let file):
-            guard !secret || file.permissions & 0o077 == 0 else {
-                let mode = String(file.permissions & 0o777, radix: 8)
-                reader.problems.error(
-                    reader.path + [key],
-                    "found \(quoted(path)) with mode \(mode), readable by others; allowed is 600: chmod 600 \(path)")
-                return nil
-            }
-            return (file, path)
+        case .success(let file): return (file, path)
         }
     }
 

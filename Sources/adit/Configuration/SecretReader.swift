@@ -31,50 +31,37 @@ struct SecretReader {
 
     private func inline() -> SecretBytes? {
         guard let text = reader.string("psk", secret: true) else { return nil }
-        return decode(Array(text.utf8), key: "psk")
+        // The parser's text is the one copy that nothing erases (SECURITY.md): psk_file avoids it.
+        return decode(SecretBytes(text.utf8), key: "psk")
     }
 
     private func file() -> SecretBytes? {
-        guard let name = reader.string("psk_file") else { return nil }
-        let path = name.hasPrefix("/") ? name : context.directory + name
-        switch BoundedFile.read(path, limit: secretLimit + 2) {
-        case .failure(let failure):
-            reader.problems.error(
-                reader.path + ["psk_file"], "found \(quoted(path)): \(failure.reason); \(failure.remedy)")
-            return nil
-        case .success(let file):
-            guard file.permissions & 0o077 == 0 else {
-                let mode = String(file.permissions & 0o777, radix: 8)
-                reader.problems.error(
-                    reader.path + ["psk_file"],
-                    "found \(quoted(path)) with mode \(mode), readable by others; allowed is 600: chmod 600 \(path)"
-                )
-                return nil
-            }
-            var bytes = file.bytes
-            if bytes.last == 0x0a { bytes.removeLast() }
-            if bytes.last == 0x0d { bytes.removeLast() }
-            return decode(bytes, key: "psk_file")
-        }
+        let limit = secretLimit + 2
+        guard let (content, _) = reader.secretFile("psk_file", in: context.directory, limit: limit) else { return nil }
+        return decode(content.withoutLineEnd, key: "psk_file")
     }
 
     /// swanctl's forms: `0x` hexadecimal, `0s` base64, anything else is the secret itself.
-    private func decode(_ bytes: [UInt8], key: String) -> SecretBytes? {
-        let prefix = bytes.count >= 2 && bytes[0] == UInt8(ascii: "0") ? bytes[1] : 0
-        let decoded: [UInt8]?
-        switch prefix {
-        case UInt8(ascii: "x"): decoded = decodeHexadecimal(bytes.dropFirst(2))
-        case UInt8(ascii: "s"): decoded = decodeBase64(bytes.dropFirst(2))
-        default: decoded = bytes
+    private func decode(_ text: SecretBytes, key: String) -> SecretBytes? {
+        let decoded: SecretBytes?
+        let form: String
+        switch text.prefix(2) {
+        case Array("0x".utf8):
+            decoded = unsafe text.decoded(decodeHexadecimal)
+            form = "0x without an even number of hexadecimal digits"
+        case Array("0s".utf8):
+            decoded = unsafe text.decoded(decodeBase64)
+            form = "0s without base64"
+        default:
+            decoded = text
+            form = ""
         }
         guard let decoded else {
-            let form =
-                prefix == UInt8(ascii: "x") ? "0x without an even number of hexadecimal digits" : "0s without base64"
             reader.refuse(key, found: form)
             return nil
         }
         guard (1...secretLimit).contains(decoded.count) else {
-            reader.refuse(key, found: decoded.isEmpty ? "an empty secret" : "\(decoded.count) bytes")
+            reader.refuse(key, found: decoded.count == 0 ? "an empty secret" : "\(decoded.count) bytes")
             return nil
         }
         if decoded.count < shortSecret {
@@ -82,49 +69,86 @@ struct SecretReader {
                 reader.path + [key],
                 "the secret has \(decoded.count) bytes and can be guessed; 20 or more are advised (see adit genpsk)")
         }
-        return SecretBytes(decoded)
+        return decoded
     }
 
     private let secretLimit = 4096
     private let shortSecret = 20
 }
 
-/// Two hexadecimal digits a byte; nil for anything else.
-func decodeHexadecimal(_ text: some Collection<UInt8>) -> [UInt8]? {
-    guard text.count.isMultiple(of: 2) else { return nil }
-    let digits = text.map { byte -> UInt8? in
-        switch byte {
-        case 0x30...0x39: byte - 0x30
-        case 0x41...0x46: byte - 0x41 + 10
-        case 0x61...0x66: byte - 0x61 + 10
-        default: nil
+extension SecretBytes {
+    /// Without one LF or CRLF at its end.
+    fileprivate var withoutLineEnd: SecretBytes {
+        let length = unsafe withUnsafeBytes { bytes in
+            let rest = unsafe bytes.last == 0x0a ? bytes.dropLast() : bytes[...]
+            return unsafe rest.last == 0x0d ? rest.count - 1 : rest.count
+        }
+        return slice(0..<length)
+    }
+
+    /// The first bytes, which say how the rest is written.
+    fileprivate func prefix(_ count: Int) -> [UInt8] { unsafe withUnsafeBytes { unsafe Array($0.prefix(count)) } }
+
+    /// What `decode` makes of everything after the first two bytes; never in memory that is not cleansed.
+    fileprivate func decoded(_ decode: (UnsafeRawBufferPointer, (UInt8) -> Void) -> Bool) -> SecretBytes? {
+        unsafe withUnsafeBytes { bytes in
+            // SAFETY: both are lent for this closure; no decoding makes more bytes than there are characters.
+            let text = unsafe UnsafeRawBufferPointer(rebasing: bytes.dropFirst(2))
+            var length = 0
+            var isWellFormed = false
+            let whole = unsafe SecretBytes(count: text.count) { target in
+                isWellFormed = unsafe decode(text) { byte in
+                    unsafe target[length] = byte
+                    length += 1
+                }
+            }
+            return isWellFormed ? whole.slice(0..<length) : nil
         }
     }
-    guard !digits.contains(nil) else { return nil }
-    let values = digits.compactMap(\.self)
-    return stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] }
 }
 
-/// RFC 4648 §4, with or without its padding; nil for anything else.
-func decodeBase64(_ text: some Collection<UInt8>) -> [UInt8]? {
-    let body = Array(text)
-    let padding = body.reversed().prefix { $0 == UInt8(ascii: "=") }.count
-    guard padding <= 2, padding == 0 || body.count.isMultiple(of: 4), (body.count - padding) % 4 != 1 else {
-        return nil
-    }
+/// Two hexadecimal digits a byte; nil for anything else.
+func decodeHexadecimal(_ text: some Collection<UInt8>) -> [UInt8]? {
     var bytes: [UInt8] = []
+    return decodeHexadecimal(text) { bytes.append($0) } ? bytes : nil
+}
+
+/// Gives `emit` one byte for two hexadecimal digits; false for anything else.
+func decodeHexadecimal(_ text: some Collection<UInt8>, _ emit: (UInt8) -> Void) -> Bool {
+    guard text.count.isMultiple(of: 2) else { return false }
+    var upper: UInt8?
+    for byte in text {
+        let digit: UInt8
+        switch byte {
+        case 0x30...0x39: digit = byte - 0x30
+        case 0x41...0x46: digit = byte - 0x41 + 10
+        case 0x61...0x66: digit = byte - 0x61 + 10
+        default: return false
+        }
+        if let high = upper { emit(high << 4 | digit) }
+        upper = upper == nil ? digit : nil
+    }
+    return true
+}
+
+/// RFC 4648 §4, with or without its padding, to `emit`; false for anything else.
+func decodeBase64(_ text: some BidirectionalCollection<UInt8>, _ emit: (UInt8) -> Void) -> Bool {
+    let padding = text.lazy.reversed().prefix { $0 == UInt8(ascii: "=") }.count
+    guard padding <= 2, padding == 0 || text.count.isMultiple(of: 4), (text.count - padding) % 4 != 1 else {
+        return false
+    }
     var bits: UInt32 = 0
     var count = 0
-    for byte in body.dropLast(padding) {
-        guard let value = base64Alphabet.firstIndex(of: byte) else { return nil }
+    for byte in text.dropLast(padding) {
+        guard let value = base64Alphabet.firstIndex(of: byte) else { return false }
         bits = bits << 6 | UInt32(value)
         count += 6
         guard count >= 8 else { continue }
         count -= 8
-        bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+        emit(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
         bits &= (1 << UInt32(count)) - 1
     }
-    return bytes
+    return true
 }
 
 /// RFC 4648 §4, padded.
