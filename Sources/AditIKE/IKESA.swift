@@ -172,7 +172,7 @@ struct Session: Sendable {
     var unconfirmed: Unconfirmed?
     /// A newer IKE SA to the same peer exists since then, and this one is kept until it is clear which one stays.
     var rivalSince: Timestamp?
-    /// The peer may have lost its state; nil again as soon as something authenticated arrives.
+    /// The peer may have lost its state; nil again as soon as an authenticated message arrives.
     var suspicion: Suspicion?
     /// When the peer was last asked because of a suspicion.
     var suspectedAt: Timestamp?

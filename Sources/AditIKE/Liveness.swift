@@ -21,8 +21,8 @@ extension IKEEndpoint {
         guard let owner = childOwners[spi] else { return }
         withIKESA(owner) { endpoint, sa in
             guard let index = sa.session?.index(inbound: spi) else { return }
+            // A suspicion stays: what the data plane tells can be a second old, and a peer that lives answers.
             sa.session?.lastInbound = endpoint.now
-            sa.session?.suspicion = nil
             if sa.session?.unconfirmed?.inbound == spi { sa.session?.unconfirmed = nil }
             // RFC 7296 §2.8: the peer sends on it, so it receives on it.
             endpoint.activateOutbound(at: index, &sa)

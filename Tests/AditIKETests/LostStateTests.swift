@@ -14,7 +14,11 @@ import Testing
         pair.nodes[1] = Node(
             "B", lost.address, IKEEndpoint(connections: configuration, entropy: SeededEntropy(4711).source))
         let start = pair.now
-        for _ in 0..<400 {
+        for turn in 0..<400 {
+            if turn == 2, let spi = pair.nodes[0].children.keys.first {
+                // A's data plane tells late of what arrived before B died.
+                pair.event(.inboundActivity(inboundSPI: spi), 0)
+            }
             if let sa = pair.nodes[0].outbound("n") {
                 if pair.nodes[1].children[sa.outboundSPI] != nil { return Double(pair.now - start) / 1e9 }
                 let from = Endpoint(pair.nodes[0].address, port: 4500)
