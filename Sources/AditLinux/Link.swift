@@ -15,6 +15,8 @@ public struct Link: Hashable, Sendable {
     public var mtu: Int
     /// Whether it is up.
     public var isUp: Bool
+    /// Whether it is up and has a carrier: for a TUN device, whether a program has it open.
+    public var hasCarrier: Bool
     /// The length of its transmit queue in packets.
     public var transmitQueueLength: Int
     /// The largest super-packet in bytes; 0 when unknown.
@@ -41,9 +43,13 @@ extension Link {
         let value = { (type: Int) -> Int in Int(attributes[type]?.integer(at: 0, as: UInt32.self) ?? 0) }
         self.init(
             index: index, name: name.text, mtu: value(Int(IFLA_MTU)), isUp: flags & UInt32(IFF_UP) != 0,
+            hasCarrier: flags & Self.lowerUp != 0,
             transmitQueueLength: value(Int(IFLA_TXQLEN)), segmentationBytes: value(Int(IFLA_GSO_MAX_SIZE)),
             segmentationSegments: value(Int(IFLA_GSO_MAX_SEGS)))
     }
+
+    /// IFF_LOWER_UP, which Glibc's headers lack.
+    private static let lowerUp: UInt32 = 0x1_0000
 }
 
 extension InterfaceAddress {

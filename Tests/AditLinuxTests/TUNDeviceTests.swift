@@ -51,6 +51,18 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Privilege.canUseNamespaces, "needs root, namespaces and /dev/net/tun"))
+    func aPersistentDeviceInUseIsRefused() throws {
+        try inNamespace {
+            let first = try TUNDevice(.init(name: "used0", queues: 2))
+            #expect(ioctlPersist(first.queues[0].descriptor) == 0)
+            try Netlink().setUp(true, link: first.index)
+            let error = #expect(throws: SystemError.self) { try TUNDevice(.init(name: "used0", queues: 2)) }
+            #expect(error?.description.contains("another program has this interface") == true)
+            withExtendedLifetime(first) {}
+        }
+    }
+
     @Test(
         .enabled(if: Privilege.canUseNamespaces, "needs root, namespaces and /dev/net/tun"), arguments: [true, false])
     func aPersistentDeviceIsAdoptedAndStays(_ hasQueues: Bool) throws {
