@@ -23,7 +23,8 @@ final class GatewayParts: Sendable {
     /// Opens a TUN device and the sockets and starts the packet threads.
     init(_ configuration: GatewayConfiguration) throws(SystemError) {
         let workers = configuration.workers ?? Self.workersByDefault
-        let device = try TUNDevice(TUNDevice.Options(
+        let device = try TUNDevice(
+            TUNDevice.Options(
                 name: configuration.interface, queues: workers,
                 offloads: configuration.offloads.contains(.tun) ? .all : []))
         self.device = device

@@ -22,7 +22,8 @@ import Testing
             name: "net", localSelectors: [nets[initiator ? 0 : 1]], remoteSelectors: [nets[initiator ? 1 : 0]])
         child.startAction = .none
         var connection = ConnectionConfiguration(
-            name: "peer", authentication: .preSharedKey(SecretBytes(Array("a secret of a test".utf8))), children: [child])
+            name: "peer", authentication: .preSharedKey(SecretBytes(Array("a secret of a test".utf8))),
+            children: [child])
         connection.localAddresses = [own]
         connection.remoteAddresses = [peer]
         connection.remotePort = 5500
