@@ -132,9 +132,10 @@ if !coreOnly && !fuzzing {
 let package = Package(
     name: "adit",
     products: [
-        .library(name: "AditESP", targets: ["AditESP"]),
-        .library(name: "AditIKE", targets: ["AditIKE"]),
-        .library(name: "Adit", targets: ["Adit"]),
+        .library(name: "AditESP", targets: ["AditESP", "AditWire", "AditCrypto"]),
+        .library(name: "AditIKE", targets: ["AditIKE", "AditWire", "AditCrypto"]),
+        .library(
+            name: "Adit", targets: ["Adit", "AditIKE", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
     ],
     dependencies: [],
     targets: targets
