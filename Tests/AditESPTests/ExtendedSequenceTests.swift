@@ -33,17 +33,17 @@ import Testing
     /// Case A, RFC 4303 Appendix A2.1.
     @Test func windowInsideOneSubspace() {
         let top: UInt64 = 5 << 32 | 1000
-        #expect(ExtendedSequence.infer(low: 1000 - 63, top: top, window: 64) == 5 << 32 | 937)
-        #expect(ExtendedSequence.infer(low: 1000 - 64, top: top, window: 64) == 6 << 32 | 936)
-        #expect(ExtendedSequence.infer(low: 0xffff_ffff, top: top, window: 64) == 5 << 32 | 0xffff_ffff)
+        #expect(ExtendedSequence.infer(low: 1000 - 63, top: top, window: 64) == UInt64(5 << 32 | 937))
+        #expect(ExtendedSequence.infer(low: 1000 - 64, top: top, window: 64) == UInt64(6 << 32 | 936))
+        #expect(ExtendedSequence.infer(low: 0xffff_ffff, top: top, window: 64) == UInt64(5 << 32 | 0xffff_ffff))
     }
 
     /// Case B, RFC 4303 Appendix A2.1.
     @Test func windowAcrossTwoSubspaces() {
         let top: UInt64 = 5 << 32 | 10
-        #expect(ExtendedSequence.infer(low: 0xffff_fff0, top: top, window: 64) == 4 << 32 | 0xffff_fff0)
-        #expect(ExtendedSequence.infer(low: 11, top: top, window: 64) == 5 << 32 | 11)
-        #expect(ExtendedSequence.infer(low: 0x8000_0000, top: top, window: 64) == 5 << 32 | 0x8000_0000)
+        #expect(ExtendedSequence.infer(low: 0xffff_fff0, top: top, window: 64) == UInt64(4 << 32 | 0xffff_fff0))
+        #expect(ExtendedSequence.infer(low: 11, top: top, window: 64) == UInt64(5 << 32 | 11))
+        #expect(ExtendedSequence.infer(low: 0x8000_0000, top: top, window: 64) == UInt64(5 << 32 | 0x8000_0000))
     }
 
     @Test func nothingLiesBeforeTheFirstOrAfterTheLastSubspace() {
