@@ -108,7 +108,8 @@ def measured(chosen):
                 if kind.name in skipped:
                     continue
                 passed = time.monotonic() - began
-                rest = f", about {passed / done * (len(kinds) * chosen.rounds - done) / 60:.0f} min left" if done else ""
+                left = passed / done * (len(kinds) * chosen.rounds - done) / 60 if done else 0
+                rest = f", about {left:.0f} min left" if done else ""
                 print(f"round {number} of {chosen.rounds}: {kind.name}{rest}", file=sys.stderr, flush=True)
                 loads.append(os.getloadavg()[0])
                 try:

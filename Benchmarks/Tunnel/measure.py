@@ -60,8 +60,8 @@ class Stream:
         self.server = lab.start(OTHER[side], "iperf3", "-s", "-1", "-p", str(port), "-B", theirs.host4,
                                 log=os.path.join(lab.folder, "iperf3-server.log"))
         wait_until("iperf3 listens", lambda: f":{port} " in lab.run(OTHER[side], "ss", "-ltn"))
-        self.client = lab.start(side, "iperf3", "-c", theirs.host4, "-B", mine.host4, "-p", str(port), "-t", str(seconds),
-                                "-P", str(streams), "--json", *congestion_control(), *(["-R"] if reverse else []),
+        self.client = lab.start(side, "iperf3", "-c", theirs.host4, "-B", mine.host4, "-p", str(port),
+                                "-t", str(seconds), "-P", str(streams), "--json", *congestion_control(), *(["-R"] if reverse else []),
                                 *options, log=self.log)
 
     def result(self):

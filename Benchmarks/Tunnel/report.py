@@ -47,7 +47,8 @@ def table(document):
     for measurement, field, title, scale, digits, _ in ROWS:
         cells = [cell(values(document["results"], name, measurement, field), scale, digits) for name in names]
         for index, name in enumerate(names):
-            if field == "packets_per_second" and any(values(document["results"], name, measurement, "generator_limited")):
+            limited = values(document["results"], name, measurement, "generator_limited")
+            if field == "packets_per_second" and any(limited):
                 cells[index] = "≥ " + cells[index]  # the generator could send no faster
         if any(text != "–" for text in cells):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
