@@ -47,10 +47,12 @@ extension Identity: LosslessStringConvertible {
         }
     }
 
-    /// The name as text when the text, read again, is the same name.
+    /// The name as text when the text, read again, is an equal name: certificates encode the same words in one of
+    /// several string types, and people want to read the words (RFC 5280 §7.1).
     private static func text(distinguishedName bytes: [UInt8]) -> String? {
-        guard let text = DistinguishedName(der: bytes)?.description else { return nil }
-        return DistinguishedName(text)?.der == bytes ? text : nil
+        guard let name = DistinguishedName(der: bytes) else { return nil }
+        let text = name.description
+        return DistinguishedName(text) == name ? text : nil
     }
 
     private static func drop(_ prefix: String, _ text: Substring) -> Substring? {

@@ -45,6 +45,10 @@ import Testing
         #expect(printable == utf8)
         #expect(printable == bmp)
         #expect(printable.hashValue == utf8.hashValue)
+        #expect(
+            [printable, utf8, bmp].map { Identity.distinguishedName($0.der).description }.sorted() == [
+                "CN=PARIS", "CN=paris", "CN=paris",
+            ])
         #expect(DistinguishedName("CN=a  b") == DistinguishedName("CN=A b"))
         #expect(DistinguishedName("CN=ab") != DistinguishedName("CN=a b"))
         #expect(DistinguishedName("CN=a, O=b") != DistinguishedName("O=b, CN=a"))
