@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
-// A package of its own, so that what benchmarks need is no dependency of Adit's. HOT_PATH_ONLY=1 leaves package-benchmark
-// out, for scripts/hotpath. What is measured comes with the products' modules (AditWire, AditCrypto with AditESP;
-// AditForwarding, AditLinux with Adit).
+// A package of its own, so that what benchmarks need is no dependency of Adit's. HOT_PATH_ONLY=1 leaves
+// package-benchmark out, for scripts/hotpath. What is measured comes with the products' modules (AditWire, AditCrypto
+// with AditESP; AditForwarding, AditLinux with Adit).
 let hotPathOnly = Context.environment["HOT_PATH_ONLY"] == "1"
 
 let package = Package(

@@ -63,7 +63,8 @@ func counts(_ verdict: inout Verdict) throws {
 
 /// Both walks once; prints how many packets passed in all.
 func walk(_ words: [String]) throws {
-    guard words.count == 2, let traffic = WalkSubject<Void>.Traffic(rawValue: words[0]), let batches = Int(words[1]) else {
+    guard words.count == 2, let traffic = WalkSubject<Void>.Traffic(rawValue: words[0]), let batches = Int(words[1])
+    else {
         fatalError("hotpath walk tcp|large|small BATCHES")
     }
     let (out, _) = try WalkSubject<Void>(traffic, batches: batches, mark: {}).run()

@@ -9,7 +9,8 @@ import Glibc
 // hotpath walk tcp|large|small BATCHES       both walks once, nothing measured: for callgrind
 //
 // Counts allocations, locks and reference counting of both packet walks in a steady state, measures sealing and opening
-// against bare libcrypto in the same process, and lookups in small and large tables. Exit status 1 when a limit is passed.
+// against bare libcrypto in the same process, and lookups in small and large tables. Exit status 1 when a limit is
+// passed.
 
 let what = CommandLine.arguments.dropFirst().first ?? "all"
 var verdict = Verdict()

@@ -72,7 +72,9 @@ public final class SealSubject {
     /// One batch is sealed.
     public func seal() {
         for index in 0..<Self.batch {
-            template.withUnsafeBytes { if let base = $0.baseAddress { inner(index).copyMemory(from: base, byteCount: length) } }
+            template.withUnsafeBytes {
+                if let base = $0.baseAddress { inner(index).copyMemory(from: base, byteCount: length) }
+            }
         }
         sealPrepared()
     }
@@ -113,9 +115,13 @@ public final class SealSubject {
     private func bareRound(_ direction: Direction) -> Double {
         guard bare[0] != nil else { return 0 }
         let begun = baseline_now()
-        guard baseline_run(bare[0], bareMemory, Self.stride, Int32(Self.batch), textLength) == 1 else { fatalError("bare") }
+        guard baseline_run(bare[0], bareMemory, Self.stride, Int32(Self.batch), textLength) == 1 else {
+            fatalError("bare")
+        }
         let middle = baseline_now()
-        guard baseline_run(bare[1], bareMemory, Self.stride, Int32(Self.batch), textLength) == 1 else { fatalError("bare") }
+        guard baseline_run(bare[1], bareMemory, Self.stride, Int32(Self.batch), textLength) == 1 else {
+            fatalError("bare")
+        }
         return Double(direction == .seal ? middle - begun : baseline_now() - middle) / Double(Self.batch)
     }
 

@@ -108,7 +108,8 @@ final class Source<Mark: Sendable>: PacketDevice {
     private var given = 0
     private let done = Atomic<Bool>(false)
 
-    init(_ packet: (bytes: [UInt8], offload: PacketOffload), batches: Int, mark: @escaping @Sendable () -> Mark) throws {
+    init(_ packet: (bytes: [UInt8], offload: PacketOffload), batches: Int, mark: @escaping @Sendable () -> Mark) throws
+    {
         wake = try WakeUp()
         // Plain memory, so that reading it counts no references.
         length = packet.bytes.count
@@ -116,7 +117,9 @@ final class Source<Mark: Sendable>: PacketDevice {
         offload = packet.offload
         self.batches = batches
         marks = Marks(mark)
-        packet.bytes.withUnsafeBytes { if let start = $0.baseAddress { template.copyMemory(from: start, byteCount: length) } }
+        packet.bytes.withUnsafeBytes {
+            if let start = $0.baseAddress { template.copyMemory(from: start, byteCount: length) }
+        }
         if batches > 0 { wake.signal() }
     }
 
