@@ -57,7 +57,7 @@ import Testing
                 $1.remoteAddresses = []
                 $1.remoteID = .distinguishedName(printable)
             })
-        #expect(Identity.distinguishedName(printable).description == "CN=A.EXAMPLE")
+        #expect(DistinguishedName(der: printable)?.description == "CN=A.EXAMPLE")
         #expect(pair.connect(), "\(pair.story)")
     }
 
