@@ -3,6 +3,7 @@
 """strongSwan as the peer: one charon daemon in a lab's namespace, with ESP in userspace (plugin kernel-libipsec)."""
 import os
 import re
+import socket
 import shutil
 
 from lab import OTHER, LabError, end, sh, wait_until
@@ -128,7 +129,12 @@ charon {{
     def _is_up(self):
         if self.process.poll() is not None:
             raise LabError("charon ended: " + self.log_text()[-2000:])
-        return os.path.exists(self.socket)
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(self.socket)
+        except OSError:
+            return False
+        return True
 
     def control(self, *arguments, check=True, timeout=30):
         """swanctl ARGUMENTS, for example `--initiate --child net`."""

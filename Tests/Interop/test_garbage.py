@@ -36,7 +36,7 @@ def tunnel(lab, program):
     gateway = Gateway(lab, program, "a").start()
     capture = Capture(lab, "b")
     gateway.up()
-    assert lab.ping("b", count=10).received == 10
+    assert lab.clean_ping("b", count=10).received == 10
     datagrams = esp_datagrams(capture.stop())
     assert len(datagrams) == 10
     return gateway, swan, datagrams
@@ -67,7 +67,7 @@ def assert_counted(gateway, before, reason, count):
 
 
 def assert_unharmed(lab, gateway, child):
-    assert lab.ping("a", count=10).received == 10 and lab.ping("b", count=10).received == 10
+    assert lab.clean_ping("a", count=10).received == 10 and lab.clean_ping("b", count=10).received == 10
     assert gateway.child()["spi_in"] == child["spi_in"] and gateway.peer()["remote"]["address"] == "192.0.2.2:4500"
 
 
