@@ -26,7 +26,8 @@ final class TestQueue<Element: Sendable>: @unchecked Sendable {
 
     func take(_ limit: Int) -> [Element] {
         lock.withLock {
-            let taken = Array(items.prefix(limit))
+            // A copy: two threads that share storage by reference counts alone are a race to the sanitizer.
+            let taken = items.prefix(limit).map { $0 }
             items.removeFirst(taken.count)
             if items.isEmpty { wake.acknowledge() }
             return taken
