@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: Adit
 
-internal import Synchronization
+internal import AditLinux
 
 /// Hands every event to every subscriber through a bounded stream that drops its oldest, so nobody can hold the gateway
 /// up.
 final class EventBroadcaster: Sendable {
-    private struct Subscribers {
+    private struct Subscribers: Sendable {
         var nextID = 0
         var continuations: [Int: AsyncStream<GatewayEvent>.Continuation] = [:]
         var finished = false
@@ -14,7 +14,7 @@ final class EventBroadcaster: Sendable {
         var early: [GatewayEvent]? = []
     }
 
-    private let subscribers = Mutex(Subscribers())
+    private let subscribers = LockedState(Subscribers())
 
     /// A stream of everything that is sent from now on; it ends with ``finish()``. The first one begins at the start.
     func subscribe() -> AsyncStream<GatewayEvent> {

@@ -8,7 +8,6 @@ internal import AditForwarding
 public import AditIKE
 public import AditLinux
 internal import AditWire
-internal import Synchronization
 
 /// An IPsec gateway: a TUN device, UDP sockets, packet threads and a control thread, as one object.
 ///
@@ -17,7 +16,7 @@ public final class Gateway: Sendable {
     private let startedAt = MonotonicClock.now()
     private let broadcaster = EventBroadcaster()
     private let control: ControlLoop
-    private let running: Mutex<GatewayParts?>
+    private let running: LockedState<GatewayParts?>
 
     /// Opens a TUN device and the sockets and starts the threads; nothing is left behind when it throws.
     public convenience init(_ configuration: GatewayConfiguration) throws(GatewayError) {
@@ -44,7 +43,7 @@ public final class Gateway: Sendable {
     private init(_ configuration: GatewayConfiguration, _ parts: GatewayParts) throws(SystemError) {
         let broadcaster = broadcaster
         control = try ControlLoop()
-        running = Mutex(parts)
+        running = LockedState(parts)
         try parts.start(
             control, configuration, report: { broadcaster.send(.ike($0)) }, warn: { broadcaster.send(.warning($0)) })
     }

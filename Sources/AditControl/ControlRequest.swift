@@ -17,7 +17,7 @@ enum ControlRequest: Sendable {
 
 /// A bounded queue of requests that wakes the control thread.
 final class ControlRequests: Sendable {
-    private let pending = Mutex<[ControlRequest]>([])
+    private let pending = LockedState<[ControlRequest]>([])
     private let isClosed = Atomic(false)
     /// Readable while something is pending.
     let wakeUp: WakeUp

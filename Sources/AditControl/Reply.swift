@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditControl
 
+internal import AditLinux
 internal import Glibc
-internal import Synchronization
 
 /// A value that one thread fulfils once and another waits for.
 @safe final class Reply<Value: Sendable>: @unchecked Sendable {
-    private let value = Mutex<Value?>(nil)
+    private let value = LockedState<Value?>(nil)
     // SAFETY: allocated in init, destroyed in deinit; a semaphore may be used from any thread.
     private let semaphore: UnsafeMutablePointer<sem_t>
 
