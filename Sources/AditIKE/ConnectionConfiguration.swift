@@ -29,6 +29,8 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var dpdAction: DeadPeerAction = .restart
     /// When the IKE SA is rekeyed; zero never.
     public var ikeRekeyTime: Duration = .seconds(4 * 3600)
+    /// What happens when a peer that is connected already connects again.
+    public var unique: UniquePolicy = .replace
     /// Whether we fake a NAT so that ESP is always in UDP. ESP is in UDP either way, until raw ESP exists.
     public var encap = true
     /// Whether RFC 7383 fragmentation is offered and used.
@@ -38,6 +40,16 @@ public struct ConnectionConfiguration: Sendable, Equatable {
 
     /// What to do when the peer no longer answers.
     public enum DeadPeerAction: String, Sendable, CaseIterable { case restart, trap, clear }
+
+    /// What becomes of two IKE SAs to one identity, swanctl's `unique`.
+    public enum UniquePolicy: String, Sendable, CaseIterable {
+        /// The newer one takes the older one's place.
+        case replace
+        /// The newer one is refused, unless it comes from where the older one is.
+        case keep
+        /// Both stay; INITIAL_CONTACT is neither sent nor heeded.
+        case never
+    }
 
     /// A connection with the defaults for everything not named.
     public init(name: String, authentication: Authentication, children: [ChildConfiguration]) {

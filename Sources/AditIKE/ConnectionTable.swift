@@ -33,6 +33,8 @@ struct ConnectionTable: Sendable {
     private var anyAddress: [Identity?: [ConnectionID]] = [:]
     // One connection that accepts any address for each set of proposals: enough to answer IKE_SA_INIT.
     private var representatives: [[Proposal]: [ConnectionID]] = [:]
+    // Connections that were taken down by command.
+    private var down: Set<ConnectionID> = []
 
     /// The connections in configuration order.
     var ids: [ConnectionID] { order }
@@ -61,6 +63,7 @@ struct ConnectionTable: Sendable {
     mutating func remove(_ removed: [ConnectionID]) {
         for id in removed {
             guard let connection = entries.removeValue(forKey: id) else { continue }
+            down.remove(id)
             if names[connection.configuration.name] == id { names[connection.configuration.name] = nil }
         }
     }
@@ -75,6 +78,7 @@ struct ConnectionTable: Sendable {
     mutating func setHeld(_ held: Bool, _ id: ConnectionID) {
         guard let connection = entries[id], connection.held != held else { return }
         entries[id]?.held = held
+        if held { down.insert(id) } else { down.remove(id) }
         rebuildIndex()
     }
 
@@ -96,6 +100,17 @@ struct ConnectionTable: Sendable {
     func expected(local: IPAddress, remote: IPAddress) -> [Connection] {
         let known = fitting(byAddress[remote] ?? [], local: local)
         return known.isEmpty ? Array(candidates(local: local, remote: remote).prefix(Self.shownLimit)) : known
+    }
+
+    /// The connection that a peer at this address, and with this identity if it is known, means, when that was taken
+    /// down: for reports.
+    func takenDown(local: IPAddress, remote: IPAddress, identity: Identity? = nil) -> Connection? {
+        down.sorted().lazy.compactMap { entries[$0] }.first { connection in
+            let configuration = connection.configuration
+            return configuration.accepts(local: local)
+                && (configuration.remoteAddresses.isEmpty || configuration.remoteAddresses.contains(remote))
+                && identity.map { configuration.remoteID?.matches($0) ?? true } ?? true
+        }
     }
 
     private mutating func rebuildIndex() {
@@ -120,10 +135,7 @@ struct ConnectionTable: Sendable {
     }
 
     private func fitting(_ ids: [ConnectionID], local: IPAddress) -> [Connection] {
-        ids.compactMap { entries[$0] }.filter { connection in
-            let locals = connection.configuration.localAddresses
-            return !connection.held && (locals.isEmpty || local.isUnspecified || locals.contains(local))
-        }
+        ids.compactMap { entries[$0] }.filter { !$0.held && $0.configuration.accepts(local: local) }
     }
 
     private mutating func insertIntoIndex(_ id: ConnectionID, _ configuration: ConnectionConfiguration) {
@@ -144,4 +156,11 @@ struct ConnectionTable: Sendable {
     }
 
     private static let shownLimit = 4
+}
+
+extension ConnectionConfiguration {
+    /// Whether a message to this address of ours may be for the connection.
+    fileprivate func accepts(local: IPAddress) -> Bool {
+        localAddresses.isEmpty || local.isUnspecified || localAddresses.contains(local)
+    }
 }

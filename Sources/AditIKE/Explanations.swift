@@ -113,6 +113,11 @@ extension IKEEndpoint {
 
     /// No connection takes a peer with this identity.
     func noConnection(_ identity: String, _ contents: PayloadContents, _ sa: IKESA) -> FailureReport {
+        if let known = contents.initiatorID.flatMap({ Identity($0) }),
+            let down = connections.takenDown(local: sa.local.address, remote: sa.remote.address, identity: known)
+        {
+            return takenDown(down.configuration.name, .ikeAuth, sa.remote)
+        }
         let expected = connections.expected(local: sa.local.address, remote: sa.remote.address)
         let name = expected.count == 1 ? expected[0].configuration.name : nil
         let wanted = expected.map { $0.configuration.remoteID?.description ?? "any" }

@@ -18,6 +18,8 @@ public struct FailureReport: Sendable, Equatable, Error {
         case invalidSyntax = "invalid_syntax"
         case unsupportedCriticalPayload = "unsupported_critical_payload"
         case noMatchingConnection = "no_matching_connection"
+        case connectionDown = "connection_down"
+        case duplicatePeer = "duplicate_peer"
         case cookieRequired = "cookie_required"
         case limitReached = "limit_reached"
         case cryptographicFailure = "cryptographic_failure"

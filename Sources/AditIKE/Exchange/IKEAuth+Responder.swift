@@ -95,6 +95,10 @@ extension IKEEndpoint {
             refuseAuth(noProof(error, sa), arrival, &sa)
             return
         }
+        if configuration.unique == .keep, let holder = holder(of: remoteID, sa) {
+            refuseAuth(duplicatePeer(remoteID, holder, sa), arrival, &sa)
+            return
+        }
         effects.append(
             .report(.connecting(connection: configuration.name, remote: sa.remote, role: .responder)))
         var keying = open.keying

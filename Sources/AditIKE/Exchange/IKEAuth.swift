@@ -38,7 +38,7 @@ extension IKEEndpoint {
         }
         payloads.append(proof.authentication)
         let named = configuration.remoteID.flatMap { $0.isPattern ? nil : $0 }
-        if isFirstContact(localID, named, sa) {
+        if configuration.unique != .never, isFirstContact(localID, named, sa) {
             // RFC 7296 §2.4: whatever the peer still has of us is from before a crash.
             payloads.append(.notify(NotifyPayload(.initialContact)))
         }

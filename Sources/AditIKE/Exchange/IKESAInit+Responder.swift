@@ -37,7 +37,7 @@ extension IKEEndpoint {
             if answerUnprotected(header, NotifyPayload(.noProposalChosen), local: local, remote: remote),
                 unauthenticatedReports.take(now)
             {
-                effects.append(.report(.failed(noConnection(remote))))
+                reportNoConnection(local, remote)
             }
             return
         }
@@ -48,6 +48,16 @@ extension IKEEndpoint {
                 local: local, remote: remote,
                 authorities: authorities(of: candidates)),
             candidates, key)
+    }
+
+    private mutating func reportNoConnection(_ local: Endpoint, _ remote: Endpoint) {
+        guard let down = connections.takenDown(local: local.address, remote: remote.address) else {
+            effects.append(.report(.failed(noConnection(remote))))
+            return
+        }
+        let report = takenDown(down.configuration.name, .ikeSAInit, remote)
+        connections[down.id]?.lastFailure = report
+        effects.append(.report(.failed(report)))
     }
 
     /// Handles a first message whose SPI and source are known; false when it is another message.

@@ -65,6 +65,7 @@ extension ConfigurationKey {
         ConfigurationKey("dpd_delay", durationForms, "\"30s\""),
         ConfigurationKey("dpd_action", "\"restart\", \"trap\" or \"clear\"", "\"restart\""),
         ConfigurationKey("ike_rekey_time", durationForms, "\"4h\""),
+        ConfigurationKey("unique", "\"replace\", \"keep\" or \"never\"", "\"replace\""),
         ConfigurationKey("encap", "true or false", "true"),
         ConfigurationKey("fragmentation", "true or false", "true"),
         ConfigurationKey("allow_legacy", "true or false", "false"),

@@ -45,6 +45,7 @@ struct ConnectionSection {
             connection.dpdAction = action
         }
         if let time = reader.duration("ike_rekey_time") { connection.ikeRekeyTime = time }
+        if let policy = reader.word("unique", ConnectionConfiguration.UniquePolicy.self) { connection.unique = policy }
         if let flag = reader.boolean("encap") { connection.encap = flag }
         if let flag = reader.boolean("fragmentation") { connection.fragmentation = flag }
         guard authentication != nil, remote != nil, !children.isEmpty, !children.contains(where: { $0 == nil }) else {
