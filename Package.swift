@@ -60,7 +60,18 @@ var targets: [Target] = [
             fuzzing ? .define("TESTABLE") : .define("TESTABLE", .when(configuration: .debug))
         ]),
     tests("FuzzReplayTests", ["FuzzSubjects"]),
+    .target(
+        name: "Simulation", dependencies: ["AditIKE", "AditESP", "AditWire", "AditCrypto"], path: "Tests/Simulation",
+        swiftSettings: testSettings),
+    tests("SimulationTests", ["Simulation", "AditIKE", "AditESP", "AditWire", "AditCrypto"]),
 ]
+
+// SIMULATE=1 adds the program that runs seeds in a release build (see scripts/simulate).
+if Context.environment["SIMULATE"] == "1" {
+    targets.append(
+        .executableTarget(
+            name: "Simulator", dependencies: ["Simulation"], path: "Tests/Simulator", swiftSettings: testSettings))
+}
 
 if fuzzing {
     // libFuzzer's runtime comes with the instrumentation; gold ends with an internal error on it.

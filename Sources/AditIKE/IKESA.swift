@@ -198,6 +198,12 @@ struct Session: Sendable {
     /// The children of configuration `child` that are neither replaced nor being deleted.
     func live(child: Int) -> ChildSA? { children.last { $0.child == child && $0.phase == .installed } }
 
+    /// The one of the children of configuration `child` that we send on: not a successor that the peer may not have.
+    func sending(child: Int) -> ChildSA? {
+        let inUse = children.filter { $0.child == child && $0.phase != .deleting && $0.phase != .draining }
+        return inUse.last { $0.outboundActive } ?? inUse.last
+    }
+
     /// Adds a task unless it waits already.
     mutating func add(_ task: IKETask) {
         guard !tasks.contains(task), !postponed.contains(task), tasks.count < Self.taskLimit else { return }

@@ -24,14 +24,21 @@ extension IKEEndpoint {
             // A suspicion stays: what the data plane tells can be a second old, and a peer that lives answers.
             sa.session?.lastInbound = endpoint.now
             if sa.session?.unconfirmed?.inbound == spi { sa.session?.unconfirmed = nil }
-            // RFC 7296 §2.8: the peer sends on it, so it receives on it.
-            endpoint.activateOutbound(at: index, &sa)
+            // RFC 7296 §2.8: the peer sends on it, so it receives on it; a redundant one that is to go is no successor.
+            if sa.session?.children[index].phase != .deleting { endpoint.activateOutbound(at: index, &sa) }
         }
     }
 
     /// From now on a Child SA is sent on.
     mutating func activateOutbound(at index: Int, _ sa: inout IKESA) {
-        guard let child = sa.session?.children[index], !child.outboundActive else { return }
+        guard let children = sa.session?.children, !children[index].outboundActive else { return }
+        let child = children[index]
+        // Of several that were replaced one after the other, an older one never takes over from a newer one.
+        var replaced = [child.inbound]
+        for later in children[index...] where later.replaces.map({ replaced.contains($0) }) ?? false {
+            guard !later.outboundActive else { return }
+            replaced.append(later.inbound)
+        }
         sa.session?.children[index].outboundActive = true
         effects.append(.activateOutbound(inboundSPI: child.inbound))
     }

@@ -11,7 +11,7 @@ extension IKEEndpoint {
         let isShared = uniquePolicy(sa) == .never
         return rivals(of: sa).reversed().lazy.compactMap { ikeSAs[$0] }
             .filter { !isShared || $0.remote == sa.remote }
-            .compactMap { $0.session?.live(child: child)?.inbound }.first
+            .compactMap { $0.session?.sending(child: child)?.inbound }.first
     }
 
     private func uniquePolicy(_ sa: IKESA) -> ConnectionConfiguration.UniquePolicy? {

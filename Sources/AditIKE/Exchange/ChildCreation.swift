@@ -154,7 +154,9 @@ extension IKEEndpoint {
         if let rekeyAt = entry.rekeyAt {
             timers.set(.rekeyChild(inbound), at: rekeyAt)
             // RFC 7296 §2.8: an SA that could not be rekeyed in time must not be used.
-            timers.set(.expireChild(inbound), at: now + child.rekeyTime * Self.hardLifetimeTenths / 10)
+            // But a lost answer, or a peer that puts it off, does not end it: both take longer than a tenth of seconds.
+            let margin = max(child.rekeyTime / 10, Self.hardLifetimeMargin)
+            timers.set(.expireChild(inbound), at: now + child.rekeyTime + margin)
         }
         outboundSPIs[agreement.outbound, default: []].append(inbound)
         sa.session?.children.append(entry)
@@ -221,8 +223,8 @@ extension IKEEndpoint {
         )
     }
 
-    /// The hard lifetime of a Child SA in tenths of its rekey time.
-    private static let hardLifetimeTenths = 11
+    /// How long after its rekey time a Child SA is used at the least; otherwise it is a tenth of that time.
+    private static let hardLifetimeMargin: Duration = .seconds(60)
     private static let confirmationLimit: Duration = .seconds(60)
     /// An answer that the peer has not asked for again by then has arrived.
     private static let failedInstallationWait: Duration = .seconds(3)

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adit: Simulation
+
+import AditIKE
+
+/// What one seed does: two sites, a network, and what happens to them.
+package struct Scenario: Sendable {
+    /// Something that happens to the sites once they are up.
+    package enum Disturbance: Sendable, Equatable {
+        case rekeyIKE(Int)
+        case rekeyChildren(Int)
+        case bothRekeyIKE
+        case bothRekeyChildren
+        /// One side rekeys the IKE SA, the other one its children.
+        case rekeyIKEAgainstChildren(Int)
+        /// The data plane says that every SA of a side is used up.
+        case lifetimes(Int)
+        /// The data plane cannot take a new child, so it is deleted while the other side may rekey it.
+        case deleteChild(Int)
+        /// The connection is initiated although it is up, and configured as it is.
+        case repeatCommands(Int)
+        /// The NAT before A forgets its mappings, or has another address.
+        case rebind(otherAddress: Bool)
+        /// Nothing arrives for so many seconds.
+        case cut(Int)
+        /// A gateway dies, and starts without memory after so many seconds.
+        case restart(Int, after: Int)
+        /// A side takes the connection down, and up again after so many seconds.
+        case downAndUp(Int, after: Int)
+        case pause(Int)
+    }
+
+    package let seed: UInt64
+    package var conditions = VirtualNetwork.Conditions()
+    package var limits = IKELimits()
+    package var isBehindNAT = false
+    /// Whose children start by themselves.
+    package var initiators: [Int] = [0]
+    package var children = 1
+    package var esn = true
+    /// Seconds; 0 for hours.
+    package var childLifetime = 0
+    package var ikeLifetime = 0
+    /// Packets after which the data plane asks for a rekey; 0 for none.
+    package var packetLimit = 0
+    package var disturbances: [Disturbance] = []
+
+    package init(seed: UInt64) {
+        self.seed = seed
+        var random = SplitMix(seed ^ 0xabcdef)
+        conditions.loss = random.pick([0, 0.05, 0.2, 0.4])
+        conditions.duplication = random.pick([0, 0.1, 0.5])
+        conditions.corruption = random.pick([0, 0.05])
+        conditions.delay = random.pick([1...20, 5...900, 1...200])
+        if random.chance(0.2) { limits.halfOpenBeforeCookie = 0 }
+        if random.chance(0.1) { limits.fragmentSize = 300 }
+        isBehindNAT = random.chance(0.25)
+        initiators = isBehindNAT ? [0] : random.pick([[0], [1], [0, 1]])
+        children = random.number(in: 1...3)
+        esn = random.chance(0.7)
+        if random.chance(0.2) { childLifetime = random.number(in: 20...60) }
+        if random.chance(0.2) { ikeLifetime = random.number(in: 50...120) }
+        if random.chance(0.2) { packetLimit = random.number(in: 20...100) }
+        for _ in 0..<random.number(in: 0...5) { disturbances.append(Self.disturbance(&random, isBehindNAT)) }
+    }
+
+    private static func disturbance(_ random: inout SplitMix, _ isBehindNAT: Bool) -> Disturbance {
+        let side = random.number(in: 0...1)
+        switch random.number(in: 0...23) {
+        case 0...3: return .bothRekeyIKE
+        case 4...7: return .bothRekeyChildren
+        case 8...10: return .rekeyIKEAgainstChildren(side)
+        case 11...12: return .rekeyIKE(side)
+        case 13...14: return .rekeyChildren(side)
+        case 15: return .lifetimes(side)
+        case 16: return .deleteChild(side)
+        case 17: return .repeatCommands(side)
+        case 18: return .cut(random.pick([1, 5, 20, 70]))
+        case 19: return .restart(side, after: random.pick([0, 2, 10, 80]))
+        case 20: return .downAndUp(side, after: random.pick([0, 1, 5]))
+        case 21...22: return isBehindNAT ? .rebind(otherAddress: random.chance(0.5)) : .bothRekeyChildren
+        default: return .pause(random.number(in: 1...40))
+        }
+    }
+
+    var configurations: [[ConnectionConfiguration]] {
+        Sites.pair(children: children) { left, right in
+            for index in 0..<children {
+                left.children[index].startAction = initiators.contains(0) ? .start : .none
+                right.children[index].startAction = initiators.contains(1) ? .start : .none
+                right.children[index].esn = esn
+                if childLifetime > 0 { left.children[index].rekeyTime = .seconds(childLifetime) }
+                if childLifetime > 0 { right.children[index].rekeyTime = .seconds(childLifetime) }
+                if packetLimit > 0 { left.children[index].rekeyPackets = UInt64(packetLimit) }
+                if packetLimit > 0 { right.children[index].rekeyPackets = UInt64(packetLimit) }
+            }
+            if ikeLifetime > 0 { left.ikeRekeyTime = .seconds(ikeLifetime) }
+            if ikeLifetime > 0 { right.ikeRekeyTime = .seconds(ikeLifetime) }
+            if isBehindNAT { right.remoteAddresses = [] }
+        }
+    }
+}
