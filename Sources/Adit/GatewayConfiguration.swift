@@ -22,6 +22,12 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public var workers: Int?
     /// Which offloads are used where the kernel has them.
     public var offloads: Offloads = .all
+    /// How long the first wait for the answer to an IKE request is; each later one is 1.8 times the one before.
+    public var retransmitTimeout: Duration = .seconds(1)
+    /// How often an IKE request is sent at the most before the peer counts as dead.
+    public var retransmitTries = 6
+    /// The time between NAT keepalives (RFC 3948 §4); zero sends none.
+    public var keepAlive: Duration = .seconds(20)
     /// Whether routes to the remote selectors are installed.
     public var installRoutes = true
     /// The connections, in order of the file.

@@ -89,6 +89,9 @@ final class GatewayParts: Sendable {
         var limits = IKELimits()
         limits.ikePort = configuration.ikePort
         limits.natPort = configuration.natPort
+        limits.retransmitInitial = configuration.retransmitTimeout
+        limits.retransmitTries = configuration.retransmitTries
+        limits.keepaliveInterval = configuration.keepAlive
         return limits
     }
 

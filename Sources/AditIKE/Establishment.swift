@@ -46,7 +46,9 @@ extension IKEEndpoint {
         if let localID = sa.session?.localID { enterContacts(localID, remoteID, &sa) }
         peers[PeerKey(connection: id, identity: remoteID), default: []].append(sa.spi)
         if configuration.dpdDelay > .zero { timers.set(.liveness(sa.spi), at: now + configuration.dpdDelay) }
-        if sa.localBehindNAT { timers.set(.keepalive(sa.spi), at: now + limits.keepaliveInterval) }
+        if sa.localBehindNAT, limits.keepaliveInterval > .zero {
+            timers.set(.keepalive(sa.spi), at: now + limits.keepaliveInterval)
+        }
         if !startedChildren(id).isEmpty {
             // Whichever side made it, what starts by itself and is missing then is asked for.
             timers.set(.initiate(id), at: now + Self.completion)

@@ -140,7 +140,7 @@ public struct IKELimits: Sendable {
     public var retransmitTries = 6
     /// A half-open IKE SA is forgotten after this.
     public var halfOpenLifetime: Duration = .seconds(30)
-    /// The time between NAT keepalives (RFC 3948 §4).
+    /// The time between NAT keepalives (RFC 3948 §4); zero sends none.
     public var keepaliveInterval: Duration = .seconds(20)
     /// Our IKE port, from which initiating begins.
     public var ikePort: UInt16 = 500

@@ -266,6 +266,21 @@ import Testing
         #expect(forced.nodes[0].endpoint.status()[0].ikeSA?.remoteBehindNAT == true)
         #expect(forced.nodes[0].endpoint.status()[0].ikeSA?.localBehindNAT == false)
     }
+
+    @Test("an interval of zero sends no keepalive", .timeLimit(.minutes(1)))
+    func noKeepalives() {
+        var limits = IKELimits()
+        limits.keepaliveInterval = .zero
+        let pair = IKEPair(
+            seed: 44,
+            Sides.pair {
+                $1.remoteAddresses = []; $1.encap = false; $0.encap = false
+            }, limits: limits)
+        pair.nodes[0].natAddress = IPAddress(v4: 0xcb00_7105)
+        #expect(pair.connect())
+        pair.run(61)
+        #expect(pair.nodes[0].endpoint.status()[0].ikeSA?.localBehindNAT == true && pair.nodes[0].keepalives == 0)
+    }
 }
 
 @Suite struct ConnectionStateTests {

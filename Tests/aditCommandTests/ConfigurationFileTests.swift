@@ -42,6 +42,9 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             offloads = ["gso", "tun"]
             control = "/run/x.sock"
             install_routes = false
+            retransmit_timeout = "2s"
+            retransmit_tries = 3
+            keep_alive = "10s"
             log_level = "debug"
 
             [connections.hq]
@@ -82,6 +85,8 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         #expect(gateway.addresses.map(\.description) == ["10.1.0.1/24", "2001:db8::1/64"])
         #expect(gateway.mtu == 1400 && gateway.workers == 2 && !gateway.installRoutes)
         #expect(gateway.offloads == [.tun, .gso])
+        #expect(gateway.retransmitTimeout == .seconds(2) && gateway.retransmitTries == 3)
+        #expect(gateway.keepAlive == .seconds(10))
         #expect(gateway.listen.map(\.description) == ["192.0.2.1"])
         #expect(gateway.ikePort == 5500 && gateway.natPort == 5501)
         #expect(file.settings == .init(control: "/run/x.sock", logLevel: .debug))
@@ -115,6 +120,17 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         hq.remoteAddresses = ["192.0.2.2"].compactMap { IPAddress($0) }
         expected.connections = [hq]
         #expect(gateway == expected)
+    }
+
+    @Test(arguments: [
+        ("retransmit_timeout = \"0s\"", "found 0 seconds; allowed is a duration from \"1s\" to \"1m\""),
+        ("retransmit_timeout = \"2m\"", "found 120 seconds; allowed is a duration from \"1s\" to \"1m\""),
+        ("retransmit_tries = 0", "found the number 0; allowed is a number from 1 to 12"),
+        ("keep_alive = \"2h\"", "found 7200 seconds; allowed is a duration of at most \"1h\", \"0s\" for never"),
+    ])
+    func timesOfTheGateway(_ line: String, _ said: String) {
+        let found = lines("[gateway]\n\(line)\n" + connection())
+        #expect(found == ["t.toml:2: gateway.\(line.prefix { $0 != " " }): \(said)"])
     }
 
     @Test func everyErrorAtOnceInOrderOfTheLines() {

@@ -41,6 +41,9 @@ extension ConfigurationKey {
         ConfigurationKey(
             "metrics", "leave the key out", unsupported: "metrics are not supported by this version"),
         ConfigurationKey("install_routes", "true or false", "true"),
+        ConfigurationKey("retransmit_timeout", "a duration from \"1s\" to \"1m\"", "\"1s\""),
+        ConfigurationKey("retransmit_tries", "a number from 1 to 12", "6"),
+        ConfigurationKey("keep_alive", "a duration of at most \"1h\", \"0s\" for never", "\"20s\""),
         ConfigurationKey("log_level", quotedList(LogThreshold.words), "\"info\""),
     ]
 

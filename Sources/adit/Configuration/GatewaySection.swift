@@ -40,6 +40,9 @@ struct GatewaySection {
             }
         }
         if let flag = reader.boolean("install_routes") { gateway.installRoutes = flag }
+        if let timeout = duration("retransmit_timeout", in: 1...60) { gateway.retransmitTimeout = timeout }
+        if let tries = reader.integer("retransmit_tries", in: 1...12) { gateway.retransmitTries = tries }
+        if let time = duration("keep_alive", in: 0...3600) { gateway.keepAlive = time }
         settings.control = controlPath()
         settings.logLevel = reader.word("log_level", LogThreshold.self)
     }
@@ -56,6 +59,15 @@ struct GatewaySection {
             return nil
         }
         return name
+    }
+
+    private func duration(_ key: String, in seconds: ClosedRange<Int64>) -> Duration? {
+        guard let duration = reader.duration(key) else { return nil }
+        guard seconds.contains(duration.components.seconds) else {
+            reader.refuse(key, found: "\(duration.components.seconds) seconds")
+            return nil
+        }
+        return duration
     }
 
     private func interfaceAddress(_ item: TableReader.Item) -> IPPrefix? {
