@@ -60,10 +60,14 @@ public enum ESPOpen {
     @inline(__always) public static func noteRemote(
         _ remote: Endpoint, sa: UnsafeMutablePointer<InboundSA>, reader: SAReader
     ) {
+        if unsafe isElsewhere(remote, sa: sa) { unsafe tellMove(remote, sa, reader) }
+    }
+
+    /// Whether `remote`, where the newest packet came from, is not where the SA's packets go.
+    @inline(__always) public static func isElsewhere(_ remote: Endpoint, sa: UnsafeMutablePointer<InboundSA>) -> Bool {
         // SAFETY: as in `open`; the path lives as long as the SA may be used.
         let current = unsafe sa.pointee.currentPath.load(ordering: .acquiring)
-        if unsafe current.pointee.remote == remote { return }
-        unsafe tellMove(remote, sa, reader)
+        return unsafe current.pointee.remote != remote
     }
 
     /// Steps 4 to 6, on authenticated text.

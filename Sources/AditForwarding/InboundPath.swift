@@ -17,6 +17,7 @@ internal import AditWire
 @safe struct InboundPath: ~Copyable {
     var coalescing: Coalescing
     private var activity = HintLimiter()
+    private var moves = HintLimiter()
     private let worker: Int
     private let reader: SAReader
     private let counters: WorkerCounters
@@ -157,8 +158,16 @@ internal import AditWire
     @inline(never)
     private mutating func noteRemote(_ entry: DatagramBatch.Run, _ sa: UnsafeMutablePointer<InboundSA>?) {
         guard let sa = unsafe sa else { return }
-        unsafe ESPOpen.noteRemote(entry.remote, sa: sa, reader: reader)
         let spi = unsafe sa.pointee.spi
+        if unsafe ESPOpen.isElsewhere(entry.remote, sa: sa) {
+            // At once, so that nothing is sent to a mapping that a NAT has forgotten; a peer that goes on moving waits
+            // for the next drain.
+            if case .quiet = moves.verdict(spi.rawValue, now: now) {
+                unsafe ESPOpen.noteRemote(entry.remote, sa: sa, reader: reader)
+            } else {
+                control.post(.peerMoved(inboundSPI: spi, to: entry.remote))
+            }
+        }
         switch activity.verdict(spi.rawValue, now: now) {
         case .first: control.post(.firstPacket(inboundSPI: spi))
         case .again: control.post(.activity(inboundSPI: spi))

@@ -226,15 +226,22 @@ import Testing
         }
         a.device.toWorker.put([Packet(bytes: Self.packet(payload: 10).bytes)])
         #expect(TestGateway.eventually { b.counters.packetsIn == 1 })
+        var told: [ForwardingHint] = []
+        #expect(
+            TestGateway.eventually {
+                b.mailbox.drain(datagram: { _, _, _ in }, hint: { told += [ForwardingHint($0)].compactMap { $0 } })
+                return told.count == 2
+            })
+        // At once: until then what is sent to the peer is lost.
+        #expect(told == [.peerMoved(inboundSPI: TestSA.spiB, to: moved), .firstPacket(inboundSPI: TestSA.spiB)])
+        // A peer that goes on moving is followed with the next drain.
+        a.device.toWorker.put([Packet(bytes: Self.packet(payload: 10).bytes)])
         var hints: [SAHint] = []
         #expect(
             TestGateway.eventually {
                 b.table.drainHints { hints.append($0) }
                 return hints.contains(.peerMoved(inboundSPI: TestSA.spiB, to: moved))
             })
-        var told: [ForwardingHint] = []
-        b.mailbox.drain(datagram: { _, _, _ in }, hint: { told += [ForwardingHint($0)].compactMap { $0 } })
-        #expect(told == [.firstPacket(inboundSPI: TestSA.spiB)])
     }
 
     @Test func largePacketsAreAnsweredOrFragmented() throws {
