@@ -30,13 +30,18 @@ final class ChildDirectory {
                     ChildPolicy(
                         id: PolicyID(rawValue: next), localSelectors: child.localSelectors,
                         remoteSelectors: child.remoteSelectors, order: order,
-                        action: child.startAction == .none ? .drop : .acquire))
+                        action: Self.isTrapped(child, connection) ? .acquire : .drop))
                 names[next] = (connection.name, child.name)
                 orders["\(connection.name)/\(child.name)"] = order
                 next &+= 1
             }
         }
         do { try table.setPolicies(policies) } catch { warn("the policies cannot be published: \(error)") }
+    }
+
+    /// Whether packets may ever bring a child up: then its routes stand without an SA, and its packets are told of.
+    static func isTrapped(_ child: ChildConfiguration, _ connection: ConnectionConfiguration) -> Bool {
+        child.startAction != .none || connection.dpdAction == .trap
     }
 
     /// A child's place in the configuration: between equally specific selectors the earlier one wins.

@@ -67,7 +67,9 @@ final class EffectApplier {
         let (before, peersBefore) = (trapped, configuredPeers)
         configuredPeers = connections.flatMap(\.remoteAddresses)
         for peer in configuredPeers { tunnel.addPeer(peer) }
-        trapped = connections.flatMap(\.children).filter { $0.startAction != .none }
+        trapped = connections.flatMap { connection in
+            connection.children.filter { ChildDirectory.isTrapped($0, connection) }
+        }
         for child in trapped { tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors) }
         for child in before { tunnel.removeRoutes(to: child.remoteSelectors) }
         for peer in peersBefore { tunnel.removePeer(peer) }

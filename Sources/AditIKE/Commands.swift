@@ -44,7 +44,7 @@ extension IKEEndpoint {
     /// A packet waits for a child.
     mutating func acquire(connection name: String, child: String) {
         guard let id = connections.id(named: name), let connection = connections[id], !connection.held,
-            let index = connection.child(child)
+            let index = connection.child(child), connection.isAwaited(index)
         else { return }
         if let due = connection.notBefore, due > now {
             // After a failure packets do not bring about one attempt each.

@@ -21,6 +21,8 @@ struct Connection: Sendable {
     /// The authenticated IKE SAs, numbered in the order in which they came.
     var established: [IKESPI: UInt64] = [:]
     private var sequence: UInt64 = 0
+    /// The peer died, and `dpd_action` says that packets bring it back, whatever the children's start action.
+    var trapped = false
     /// Children that are wanted as soon as initiating is allowed again.
     var wanted: [Int] = []
     /// Failed attempts in a row.
@@ -53,6 +55,9 @@ struct Connection: Sendable {
 
     /// The child called `name`.
     func child(_ name: String) -> Int? { configuration.children.firstIndex { $0.name == name } }
+
+    /// Whether a packet may bring a child up.
+    func isAwaited(_ child: Int) -> Bool { trapped || configuration.children[child].startAction != .none }
 
     private func indices(_ condition: (ChildConfiguration) -> Bool) -> [Int] {
         configuration.children.indices.filter { condition(configuration.children[$0]) }

@@ -78,6 +78,7 @@ struct ConnectionTable: Sendable {
     mutating func setHeld(_ held: Bool, _ id: ConnectionID) {
         guard let connection = entries[id], connection.held != held else { return }
         entries[id]?.held = held
+        entries[id]?.trapped = false
         if held { down.insert(id) } else { down.remove(id) }
         rebuildIndex()
     }

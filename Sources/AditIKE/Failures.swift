@@ -93,7 +93,10 @@ extension IKEEndpoint {
         if deadPeer {
             switch connection.configuration.dpdAction {
             case .restart: wanted = Array(Set(wanted + children)).sorted()
-            case .trap, .clear: wanted = []
+            case .trap:
+                wanted = []
+                connections[id]?.trapped = true
+            case .clear: wanted = []
             }
         }
         guard !wanted.isEmpty else { return }

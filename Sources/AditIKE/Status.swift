@@ -27,7 +27,7 @@ extension IKEEndpoint {
         guard connection.canInitiate else { return .waiting }
         let actions = connection.configuration.children.map(\.startAction)
         if actions.contains(.start) { return .connecting }
-        return actions.contains(.trap) ? .trap : .waiting
+        return connection.trapped || actions.contains(.trap) ? .trap : .waiting
     }
 
     /// A snapshot of an authenticated IKE SA.
