@@ -76,7 +76,8 @@ class Keys:
 
     def _add_child(self, keys, proposal, began, inbound, outbound):
         cipher, _, integrity = split_proposal(proposal)
-        if cipher not in ESP_ENCRYPTION:
+        # The halves of a rekeyed child are reported one by one; the keys are there with the first.
+        if cipher not in ESP_ENCRYPTION or not keys:
             return
         other = "responder" if began == "initiator" else "initiator"
         for spi, role in ((outbound, began), (inbound, other)):
@@ -126,3 +127,23 @@ class Reading:
         self.ike_encrypted = len(tshark(path, keys, "-Y", "isakmp.typepayload == 46 || isakmp.typepayload == 53"))
         self.ike_opened = len(tshark(path, keys, "-Y", "isakmp.enc.decrypted"))
         self.malformed = len(tshark(path, keys, "-Y", "_ws.malformed && (isakmp || esp)"))
+
+
+def conversations(path, condition):
+    """How many packets of a capture meet a condition in tshark's words, by (source, destination) with ports."""
+    done = subprocess.run(["tshark", "-r", path, "-Y", condition, "-T", "fields", "-e", "ip.src", "-e", "ipv6.src",
+                           "-e", "udp.srcport", "-e", "ip.dst", "-e", "ipv6.dst", "-e", "udp.dstport"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise LabError(f"tshark: {done.stderr}")
+    counts = {}
+    for line in done.stdout.splitlines():
+        source4, source6, source_port, target4, target6, target_port = (line.split("\t") + [""] * 6)[:6]
+        pair = (f"{source4 or source6}:{source_port}", f"{target4 or target6}:{target_port}")
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+def cleartext(path):
+    """The packets of a capture that are neither IKE, nor ESP in UDP, nor the talk between neighbours."""
+    return conversations(path, "!(udp.port == 500 || udp.port == 4500) && !arp && !(icmpv6.type >= 130)")

@@ -28,8 +28,10 @@ def what_is_missing():
     return None
 
 
-def pytest_configure():
+def pytest_configure(config):
     """A request to end is an interruption: the fixtures close what they opened."""
+    config.addinivalue_line("markers", "alone: measures time, load or memory, so nothing else may run beside it")
+
     def interrupt(*_):
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, interrupt)

@@ -66,7 +66,7 @@ SITES = {
     "b": Site("192.0.2.2", "2001:db8::2", "10.2.0.1", "10.2.0.0/24", "fd02::1", "fd02::/64", "b.example.com"),
 }
 NATTED = Site("198.51.100.2", "", "10.1.0.1", "10.1.0.0/24", "fd01::1", "fd01::/64", "a.example.com")
-OTHER = {"a": "b", "b": "a"}
+OTHER = {"a": "b", "b": "a", "c": "b"}
 
 
 @dataclass
@@ -115,9 +115,7 @@ class Lab:
 
     def _build(self):
         for side in ("a", "b") + (("n",) if self.nat else ()):
-            sh("ip", "netns", "add", self.namespace(side))
-            self._namespaces.append(self.namespace(side))
-            self.ip(side, "link set lo up")
+            self.add_namespace(side)
         if self.nat:
             self._join("a", "eth0", "n", "inside")
             self._join("b", "eth0", "n", "outside")
@@ -125,9 +123,8 @@ class Lab:
             self.ip("n", "addr add 192.0.2.1/24 dev outside")
             self.ip("a", "addr add 198.51.100.2/24 dev eth0")
             self.ip("a", "route add default via 198.51.100.1")
-            self.run("n", "sysctl", "-qw", "net.ipv4.ip_forward=1")
-            self.nft("n", "table ip nat { chain post { type nat hook postrouting priority 100; "
-                          "oif outside masquerade random; }; }")
+            self.forward("n")
+            self.masquerade("n")
         else:
             self._join("a", "eth0", "b", "eth0")
             self.ip("a", "addr add 192.0.2.1/24 dev eth0")
@@ -135,8 +132,33 @@ class Lab:
             self.ip("b", "addr add 2001:db8::2/64 dev eth0 nodad")
         self.ip("b", "addr add 192.0.2.2/24 dev eth0")
         for side in ("a", "b"):
-            self.ip(side, f"addr add {self.sites[side].host4}/32 dev lo")
-            self.ip(side, f"addr add {self.sites[side].host6}/128 dev lo")
+            self.add_site(side)
+
+    def add_namespace(self, side):
+        sh("ip", "netns", "add", self.namespace(side))
+        self._namespaces.append(self.namespace(side))
+        self.ip(side, "link set lo up")
+
+    def add_site(self, side):
+        """The host of a side's site, on its gateway's loopback."""
+        self.ip(side, f"addr add {self.sites[side].host4}/32 dev lo")
+        self.ip(side, f"addr add {self.sites[side].host6}/128 dev lo")
+
+    def forward(self, side):
+        self.run(side, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+    def masquerade(self, side):
+        """The side hides who is inside behind its address on device `outside`, with other ports."""
+        self.nft(side, "table ip nat { chain post { type nat hook postrouting priority 100; "
+                       "oif outside masquerade random; }; }")
+
+    def forget_mappings(self, side="n"):
+        """The NAT forgets all its mappings, as when it restarts; the next packets get other ports."""
+        self.ip(side, "link set outside down")  # masquerading ends with the device
+        self.ip(side, "link set outside up")
+        target = self.sites["b"].outer4
+        wait_until("the path is back", lambda: " 0% packet loss" in self.run(
+            side, "ping", "-n", "-q", "-c", "1", "-W", "0.1", target, check=False))
 
     def _join(self, one, one_device, two, two_device):
         self.ip(one, f"link add {one_device} mtu {self.mtu} type veth "
@@ -180,9 +202,9 @@ class Lab:
         self.on_exit(lambda: end(process))
         return process
 
-    def ping(self, side, family=4, count=20, interval=0.05, size=56, patience=1):
+    def ping(self, side, family=4, count=20, interval=0.01, size=56, patience=1, to=None):
         """Host to host, from a side's site to the other."""
-        mine, theirs = self.sites[side], self.sites[OTHER[side]]
+        mine, theirs = self.sites[side], self.sites[to or OTHER[side]]
         source, target = (mine.host4, theirs.host4) if family == 4 else (mine.host6, theirs.host6)
         text = self.run(side, "ping", f"-{family}", "-n", "-q", "-c", str(count), "-i", str(interval),
                         "-W", str(patience), "-s", str(size), "-I", source, target, check=False)

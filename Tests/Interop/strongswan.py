@@ -16,27 +16,32 @@ SECRET = "a secret of the interoperability tests"
 
 
 def configuration(lab, side, ike="aes128gcm16-prfsha256-x25519", esp="aes128gcm16", secret=SECRET, family=4,
-                  inner=4, local_ts=None, remote_ts=None, remote_addrs=None, connection="", child=""):
-    """swanctl.conf of connection `peer` with child `net`; extra lines go in as they are."""
-    mine, theirs = lab.sites[side], lab.sites[OTHER[side]]
+                  inner=4, local_ts=None, remote_ts=None, local_addrs=None, remote_addrs=None, local_id=None,
+                  remote_id=None, connection="", child="", name="peer", to=None):
+    """swanctl.conf of connection `peer` with child `net`; extra lines go in as they are. The texts of several names
+    can be joined: swanctl merges sections."""
+    mine, theirs = lab.sites[side], lab.sites[to or OTHER[side]]
     outer = (lambda site: site.outer4) if family == 4 else (lambda site: site.outer6)
     inside = (lambda site: site.net4) if inner == 4 else (lambda site: site.net6)
+    local_id, remote_id = local_id or mine.identity, remote_id or theirs.identity
+    identities = "".join(f"    id-{number} = {identity}\n" for number, identity in enumerate((local_id, remote_id))
+                         if identity != "%any")
     return f"""
 connections {{
-  peer {{
+  {name} {{
     version = 2
-    local_addrs = {outer(mine)}
+    local_addrs = {local_addrs or outer(mine)}
     remote_addrs = {remote_addrs or ("%any" if lab.nat and side == "b" else outer(theirs))}
     proposals = {ike}
     mobike = no
     {connection}
     local {{
       auth = psk
-      id = {mine.identity}
+      id = {local_id}
     }}
     remote {{
       auth = psk
-      id = {theirs.identity}
+      id = {remote_id}
     }}
     children {{
       net {{
@@ -49,10 +54,8 @@ connections {{
   }}
 }}
 secrets {{
-  ike-1 {{
-    id-1 = {mine.identity}
-    id-2 = {theirs.identity}
-    secret = "{secret}"
+  ike-{name} {{
+{identities}    secret = "{secret}"
   }}
 }}
 """
@@ -115,12 +118,24 @@ charon {{
 """)
         self.environment = {"STRONGSWAN_CONF": os.path.join(self.folder, "strongswan.conf"),
                             "SWANCTL_DIR": os.path.join(self.folder, "swanctl")}
+        self.start()
+
+    def start(self):
+        """Starts the daemon, and waits until it has its configuration."""
         # charon's pid file has a fixed place: each daemon gets a /run of its own.
-        self.process = lab.start(side, "sh", "-c", 'mount --bind "$0" /run && exec "$1"',
-                                 os.path.join(self.folder, "run"), CHARON,
-                                 log=os.path.join(self.folder, "output"), environment=self.environment)
+        self.process = self.lab.start(self.side, "sh", "-c", 'mount --bind "$0" /run && exec "$1"',
+                                      os.path.join(self.folder, "run"), CHARON,
+                                      log=os.path.join(self.folder, "output"), environment=self.environment)
         wait_until("charon is up", self._is_up, seconds=10)
         self.control("--load-all", "--noprompt")
+
+    def kill(self):
+        """The daemon is gone at once, without a farewell."""
+        self.process.kill()
+        self.process.wait()
+        for name in os.listdir(os.path.join(self.folder, "run")):
+            os.remove(os.path.join(self.folder, "run", name))
+        os.remove(self.socket)
 
     def _write(self, name, text):
         with open(os.path.join(self.folder, name), "w") as file:

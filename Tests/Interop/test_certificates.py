@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from adit import Gateway, connection, run_program
 from agreement import assert_agreement
-from capture import Capture
+from capture import Capture, conversations
 from credentials import Authority, bundle
 from lab import wait_until
 from strongswan import SECRET, StrongSwan
@@ -22,15 +22,16 @@ def authority(lab):
     return Authority(os.path.join(lab.folder, "pki"))
 
 
-def swanctl(lab, local, remote, extra="", secrets="", ike="aes256gcm16-prfsha384-x25519"):
+def swanctl(lab, local, remote, extra="", secrets="", ike="aes256gcm16-prfsha384-x25519", family=4):
     """swanctl.conf of strongSwan at b with its sides' lines as they are."""
     mine, theirs = lab.sites["b"], lab.sites["a"]
+    outer = (lambda site: site.outer4) if family == 4 else (lambda site: site.outer6)
     return f"""
 connections {{
   peer {{
     version = 2
-    local_addrs = {mine.outer4}
-    remote_addrs = {theirs.outer4}
+    local_addrs = {outer(mine)}
+    remote_addrs = {outer(theirs)}
     proposals = {ike}
     mobike = no
     {extra}
@@ -55,9 +56,10 @@ secrets {{
 """
 
 
-def strongswan(lab, authority, certificate, key, extra="", options="", files=None, local="", remote=""):
+def strongswan(lab, authority, certificate, key, extra="", options="", files=None, local="", remote="auth = pubkey",
+               family=4):
     text = swanctl(lab, f"auth = pubkey\n certs = b.crt\n id = {B}\n {local}",
-                   f"auth = pubkey\n id = {A}\n {remote}", extra)
+                   f"id = {A}\n {remote}", extra, family=family)
     return StrongSwan(lab, "b", text, options, {
         "x509/b.crt": certificate, "private/b.key": key, "x509ca/root.crt": authority.certificate, **(files or {})})
 
@@ -90,6 +92,33 @@ def test_kinds_of_keys(lab, program, authority, initiator, kind):
                 "rsa3072": "RSA_EMSA_PSS" if initiator == "adit" else "RSA_EMSA_PKCS1_SHA2_"}[kind]
     assert re.search(rf"authentication of '{re.escape(A)}' with {expected}\S* successful", swan.log_text())
     assert gateway.peer()["remote"]["id"] == B
+
+
+@pytest.mark.parametrize("initiator", ["adit", "strongswan"])
+def test_each_side_has_its_own_hash(lab, program, authority, initiator):
+    gateway = adit(lab, program, authority, *authority.peer(A, "ecdsa384"))
+    swan = strongswan(lab, authority, *authority.peer(B, "ecdsa521"))
+    bring_up(gateway, swan, initiator)
+    log = swan.log_text()
+    assert f"authentication of '{A}' with ECDSA_WITH_SHA384_DER successful" in log
+    assert f"authentication of '{B}' (myself) with ECDSA_WITH_SHA512_DER successful" in log
+    # Each was asked for a certificate of the authority that both know; strongSwan sends its own only then.
+    assert 'received cert request for "O=Adit, CN=root"' in log and 'sending end entity cert "O=Adit, CN=b' in log
+    assert_traffic(lab, count=3)
+
+
+@pytest.mark.parametrize("initiator", ["adit", "strongswan"])
+@pytest.mark.parametrize("mine, theirs", [("192.0.2.1", "192.0.2.2"), ("alice@example.com", "bob@example.com")],
+                         ids=["addresses", "mail"])
+def test_identities_in_subject_alternative_names(lab, program, authority, initiator, mine, theirs):
+    certificate, key = authority.peer("b", "ecdsa256", [theirs])
+    gateway = adit(lab, program, authority, *authority.peer("a", "ecdsa256", [mine]), local_id=mine, remote_id=theirs)
+    text = swanctl(lab, f"auth = pubkey\n certs = b.crt\n id = {theirs}", f"auth = pubkey\n id = {mine}")
+    swan = StrongSwan(lab, "b", text, files={
+        "x509/b.crt": certificate, "private/b.key": key, "x509ca/root.crt": authority.certificate})
+    bring_up(gateway, swan, initiator)
+    assert_traffic(lab, count=3)
+    assert_agreement(gateway, swan)
 
 
 @pytest.mark.parametrize("initiator", ["adit", "strongswan"])
@@ -151,24 +180,31 @@ def test_intermediates(lab, program, authority, initiator):
 
 
 @pytest.mark.parametrize("initiator", ["adit", "strongswan"])
-def test_fragmented(lab, program, authority, initiator):
+@pytest.mark.parametrize("family", [4, 6])
+def test_fragmented(lab, program, authority, initiator, family):
     """Messages with certificates are larger than a datagram: RFC 7383 both ways, no IP fragment."""
     below = Authority(authority.folder, "below", parent=authority)
     certificate, key = below.peer(A, "rsa3072")
     chain = bundle(below.path("chain.pem"), certificate, below.certificate)
     capture = Capture(lab, "b")
-    gateway = adit(lab, program, authority, chain, key)
+    gateway = adit(lab, program, authority, chain, key, **(
+        {"remote_addrs": [lab.sites["b"].outer6]} if family == 6 else {}))
     swan = strongswan(lab, authority, *below.peer(B, "rsa3072"), extra="fragmentation = yes",
-                      options="fragment_size = 700", files={"x509ca/below.crt": below.certificate})
+                      options="fragment_size = 700", files={"x509ca/below.crt": below.certificate}, family=family)
     bring_up(gateway, swan, initiator)
     assert_traffic(lab, count=3)
     log = swan.log_text()
     assert re.search(r"received fragment #1 of [2-9]", log)
     assert re.search(r"splitting IKE message .* into [2-9] fragments", log)
     pcap = capture.stop()
-    fragments = subprocess.run(["tshark", "-r", pcap, "-Y", "ip.flags.mf == 1 || ip.frag_offset > 0"],
-                               capture_output=True, text=True, check=False).stdout
-    assert fragments == ""
+    assert conversations(pcap, "ip.flags.mf == 1 || ip.frag_offset > 0 || ipv6.fraghdr") == {}
+    mine = lab.sites["a"].outer4 if family == 4 else lab.sites["a"].outer6
+    source = "ip.src" if family == 4 else "ipv6.src"
+    # frame.len has the 14 octets of Ethernet.
+    sent = f"isakmp.typepayload == 53 && {source} == {mine}"
+    assert sum(conversations(pcap, sent).values()) >= 2, "no fragment stands alone"
+    assert conversations(pcap, f"isakmp && {source} == {mine} && frame.len > 1294") == {}
+    assert conversations(pcap, f"isakmp && {source} != {mine} && frame.len > 714") == {}
 
 
 @pytest.mark.parametrize("initiator", ["adit", "strongswan"])
@@ -216,6 +252,23 @@ def refused(gateway, swan, initiator):
     wait_until("the failure is known", lambda: gateway.peer()["last_failure"])
     assert not gateway.peer()["children"] and not swan.sas()
     return gateway.command("explain", "peer").stdout
+
+
+@pytest.mark.parametrize("initiator", ["adit", "strongswan"])
+def test_not_yet_valid(lab, program, authority, initiator):
+    gateway = adit(lab, program, authority, *authority.peer(A))
+    swan = strongswan(lab, authority, *authority.peer(B, lifetime=("2090-01-01", "2091-01-01")))
+    said = refused(gateway, swan, initiator)
+    assert "certificate_expired" in said and f"O=Adit, CN={B}" in said and "2090-01-01" in said
+
+
+@pytest.mark.parametrize("initiator", ["adit", "strongswan"])
+def test_a_key_for_signing_certificates_only(lab, program, authority, initiator):
+    """An authority's certificate: its key usage allows no signatures of IKE."""
+    gateway = adit(lab, program, authority, *authority.peer(A))
+    swan = strongswan(lab, authority, *authority.peer(B, "ecdsa256", None, "--ca"))
+    said = refused(gateway, swan, initiator)
+    assert "certificate_untrusted" in said and "key usage" in said.lower() and f"CN={B}" in said
 
 
 @pytest.mark.parametrize("initiator", ["adit", "strongswan"])

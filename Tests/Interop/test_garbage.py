@@ -150,6 +150,7 @@ def test_authenticated_ike_messages_replayed_and_bent(lab, program):
     assert len(swan.sas()) == 1
 
 
+@pytest.mark.alone
 def test_memory_does_not_grow(lab, tunnel):
     gateway, _, datagrams = tunnel
     resident = lambda: int(next(line for line in open(f"/proc/{gateway.process.pid}/status")

@@ -22,12 +22,15 @@ def assert_traffic(lab, family=4, count=20):
         assert ping.received == count, f"from {side}: {ping.text}"
 
 
+@pytest.mark.alone
 def test_traffic_status_and_a_clean_end(lab, program):
     a, b = pair(lab, program)
     assert a.peer()["state"] == "waiting" or a.peer()["state"] == "down"
     a.up()
     assert_traffic(lab)
     assert_mirrored(a, b)
+    assert a.child()["esn"] and "0% packet loss" in lab.run(
+        "a", "ping", "-n", "-q", "-f", "-c", "200", "-I", "10.1.0.1", "10.2.0.1"), "a flood with extended numbers"
     before = a.child()
     assert lab.iperf3("a", seconds=2) > 50e6
     assert lab.iperf3("a", seconds=2, reverse=True) > 50e6
@@ -64,6 +67,7 @@ def test_status_has_the_documented_shape(lab, program):
     assert table.returncode == 0 and "peer" in table.stdout and "established" in table.stdout
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("family, inner", [(6, 4), (4, 6), (6, 6)])
 def test_ipv6(lab, program, family, inner):
     a = Gateway(lab, program, "a", {"peer": connection(lab, "a", family, inner)}).start()
@@ -117,6 +121,7 @@ def test_up_and_down(lab, program):
     assert a.command("status").returncode == 3
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("killed", ["a", "b"])
 @pytest.mark.parametrize("action", ["start", "none", "trap"])
 def test_kill_and_restart(lab, program, killed, action):

@@ -40,19 +40,24 @@ need_swift() {
     command -v swift >/dev/null || die "no swift in PATH: install Swift 6.3 (https://www.swift.org/install) and run this again"
 }
 
-# need_python: a virtual environment of our own with the test libraries, in .build-python
+# need_python: a virtual environment of our own with the test libraries, in .build-python; made anew when the list changed
 need_python() {
     need_packages python3 python3-venv
     python="$root/.build-python/bin/python"
-    [ -f "$root/.build-python/complete" ] && "$python" -c 'import pytest, scapy, cryptography' 2>/dev/null && return 0
+    python_is_complete && return 0
     detail "making .build-python (pytest, scapy, cryptography)"
     (
         exec 8>"$root/.build-python.lock"
         flock 8
-        [ -f "$root/.build-python/complete" ] && "$python" -c 'import pytest, scapy, cryptography' 2>/dev/null && exit 0
+        python_is_complete && exit 0
         /usr/bin/python3 -m venv --clear "$root/.build-python" &&
             "$python" -m pip install --quiet --disable-pip-version-check \
                 -r "$root/Tests/Interop/requirements.txt" &&
-            touch "$root/.build-python/complete"
+            cp "$root/Tests/Interop/requirements.txt" "$root/.build-python/complete"
     ) || die "could not make the Python environment in .build-python"
+}
+
+python_is_complete() {
+    cmp -s "$root/Tests/Interop/requirements.txt" "$root/.build-python/complete" &&
+        "$python" -c 'import pytest, xdist, scapy, cryptography' 2>/dev/null
 }
