@@ -71,7 +71,7 @@ public final class Gateway: Sendable {
             GatewayStatus(
                 uptime: now - startedAt, interface: parts?.device?.name ?? "", mtu: known?.mtu ?? 0,
                 workers: parts?.workers ?? 0, now: now, connections: connections,
-                traffic: traffic, drops: parts?.drops() ?? [])
+                totals: known?.totals ?? IKETotals(), traffic: traffic, drops: parts?.drops() ?? [])
         }
     }
 

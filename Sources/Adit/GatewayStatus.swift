@@ -18,6 +18,8 @@ public struct GatewayStatus: Sendable {
     public var now: Timestamp
     /// Every configured connection.
     public var connections: [ConnectionStatus]
+    /// How much IKE keeps, and what it ignored.
+    public var totals: IKETotals
     /// Packet counters by inbound SPI.
     public var traffic: [SPI: SATraffic]
     /// Lost packets by reason, every reason present.

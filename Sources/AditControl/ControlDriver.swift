@@ -108,8 +108,8 @@ final class ControlDriver {
             traffic[child.inboundSPI] = table.counters(inboundSPI: child.inboundSPI)
         }
         return ControlStatus(
-            now: MonotonicClock.now(), connections: connections, traffic: traffic, mtu: applier.mtu,
-            lastUnmatchedFailure: applier.lastUnmatchedFailure)
+            now: MonotonicClock.now(), connections: connections, totals: endpoint.totals, traffic: traffic,
+            mtu: applier.mtu, lastUnmatchedFailure: applier.lastUnmatchedFailure)
     }
 
     private func receiveIKE() {

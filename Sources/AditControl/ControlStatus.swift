@@ -11,6 +11,8 @@ package struct ControlStatus: Sendable {
     package var now: Timestamp
     /// Every configured connection.
     package var connections: [ConnectionStatus]
+    /// How much IKE keeps, and what it ignored.
+    package var totals: IKETotals
     /// Packet counters of the Child SAs of ``connections``, by inbound SPI: the SA table is the control thread's to
     /// read.
     package var traffic: [SPI: SACounters]

@@ -34,7 +34,7 @@ public struct IKECounters: Sendable, Equatable {
     private var counts: [Reason: UInt64] = [:]
 
     /// All zero.
-    init() {}
+    public init() {}
 
     /// How often `reason` occurred.
     public subscript(reason: Reason) -> UInt64 { counts[reason] ?? 0 }

@@ -3,6 +3,21 @@
 
 public import AditWire
 
+/// How much an IKE endpoint keeps, and what it ignored.
+public struct IKETotals: Sendable, Equatable {
+    /// IKE SAs in every state, those on their way out included.
+    public var ikeSAs = 0
+    /// IKE SAs that peers began and have not authenticated.
+    public var halfOpen = 0
+    /// Child SAs, those being negotiated or deleted included.
+    public var childSAs = 0
+    /// What was received and not acted upon, by reason.
+    public var ignored = IKECounters()
+
+    /// All zero.
+    public init() {}
+}
+
 /// A snapshot of one configured connection.
 public struct ConnectionStatus: Sendable {
     /// The connection's name.

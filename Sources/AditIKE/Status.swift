@@ -7,6 +7,16 @@ extension IKEEndpoint {
     /// A snapshot of every configured connection, in configuration order.
     public func status() -> [ConnectionStatus] { connections.ids.compactMap { connections[$0].map(status(of:)) } }
 
+    /// How much there is in all.
+    public var totals: IKETotals {
+        var totals = IKETotals()
+        totals.ikeSAs = ikeSAs.count
+        totals.halfOpen = halfOpen.count
+        totals.childSAs = childOwners.count
+        totals.ignored = counters
+        return totals
+    }
+
     private func status(of connection: Connection) -> ConnectionStatus {
         let sas = connection.ikeSAs.compactMap { ikeSAs[$0] }
         let children = sas.flatMap { sa in

@@ -15,6 +15,7 @@ import Testing
 final class FakeGateway: ControlledGateway {
     struct State {
         var connections: [ConnectionStatus] = []
+        var totals = IKETotals()
         var traffic: [SPI: GatewayStatus.SATraffic] = [:]
         var drops: [(reason: String, count: UInt64)] = [("replayed", 0), ("bad_icv", 0), ("unknown_spi", 0)]
         var failures: [String: FailureReport] = [:]
@@ -32,8 +33,8 @@ final class FakeGateway: ControlledGateway {
         state.withLock { state in
             GatewayStatus(
                 uptime: .milliseconds(12_345), interface: "adit0", mtu: 1438, workers: 2,
-                now: Timestamp(nanoseconds: 20_000_000_000), connections: state.connections, traffic: state.traffic,
-                drops: state.drops)
+                now: Timestamp(nanoseconds: 20_000_000_000), connections: state.connections,
+                totals: state.totals, traffic: state.traffic, drops: state.drops)
         }
     }
 

@@ -46,6 +46,19 @@ import Testing
         #expect(children.map { $0["state"]?.stringValue } == ["installed", "rekeyed", "deleting"])
     }
 
+    @Test func totals() {
+        let gateway = FakeGateway()
+        gateway.state.withLock {
+            $0.totals.ikeSAs = 7
+            $0.totals.halfOpen = 2
+            $0.totals.childSAs = 5
+            $0.totals.ignored.count(.cookieRequired)
+        }
+        let ike = document(gateway)["ike"]
+        #expect(["sas", "half_open", "child_sas"].map { ike?[$0]?.text } == ["7", "2", "5"])
+        #expect(ike?["ignored"]?["cookie_required"]?.text == "1" && ike?["ignored"]?["malformed"]?.text == "0")
+    }
+
     /// Every member of `expected` is in `found` with the same value; further members are allowed.
     private func check(_ found: JSONValue?, has expected: JSONValue, at path: String) {
         switch expected {

@@ -21,14 +21,29 @@ struct StatusDocument {
             ("interface", .string(status.interface)),
             ("mtu", .integer(Int64(status.mtu))),
             ("workers", .integer(Int64(status.workers))),
-            ("connections", .array(status.connections.map(connection))),
+            ("connections", .array(connections)),
+            ("ike", totals),
             ("drops", .object(status.drops.map { ($0.reason, .count($0.count)) })),
         ])
     }
 
-    private func connection(_ connection: ConnectionStatus) -> JSONValue {
+    private var connections: [JSONValue] {
+        let configured = Dictionary(
+            configuration.connections.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return status.connections.map { connection($0, configured[$0.name]) }
+    }
+
+    private var totals: JSONValue {
+        .object([
+            ("sas", .integer(Int64(status.totals.ikeSAs))),
+            ("half_open", .integer(Int64(status.totals.halfOpen))),
+            ("child_sas", .integer(Int64(status.totals.childSAs))),
+            ("ignored", .object(IKECounters.Reason.allCases.map { ($0.rawValue, .count(status.totals.ignored[$0])) })),
+        ])
+    }
+
+    private func connection(_ connection: ConnectionStatus, _ configured: ConnectionConfiguration?) -> JSONValue {
         let sa = connection.ikeSA
-        let configured = configuration.connections.first { $0.name == connection.name }
         return .object([
             ("name", .string(connection.name)),
             ("state", .string(connection.state.rawValue)),
