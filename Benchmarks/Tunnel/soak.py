@@ -23,7 +23,7 @@ from star import Edge, Hub, Star  # noqa: E402
 # A process may grow by so much after the first fifth of the run.
 GROWTH_BYTES = 3 << 20
 # How long traffic may be away after each kind of event, in seconds.
-PATIENCE = {"reconnect": 5, "rekey child": 0, "rekey ike": 0, "hub rekeys": 0, "rebind": 5, "move": 20, "kill": 10,
+PATIENCE = {"reconnect": 5, "rekey child": 0, "rekey ike": 0, "hub rekeys": 0, "rebind": 5, "move": 60, "kill": 10,
             "restart": 10, "reload": 10, "hub kill": 20, "hub restart": 20, "hub reload": 10}
 PINGS = 10
 RESIDENTS = 1
@@ -120,7 +120,7 @@ class Soak:
         return self.random.choice([edge for edge in self.edges if not edge.resident])
 
     EVENTS = {"reconnect": (reconnect, 4), "rekey child": (rekey_child, 6), "rekey ike": (rekey_ike, 5),
-              "hub rekeys": (hub_rekeys, 5), "rebind": (rebind, 4), "move": (move, 3), "kill": (kill, 4),
+              "hub rekeys": (hub_rekeys, 5), "rebind": (rebind, 4), "move": (move, 1), "kill": (kill, 4),
               "restart": (restart, 4), "reload": (reload, 3), "hub reload": (hub_reload, 2), "hub kill": (hub_kill, 1),
               "hub restart": (hub_restart, 1)}
 

@@ -175,3 +175,10 @@ def explain(figures):
     said = f"; TCP {tcp['received_bytes'] / 1e6:.0f} MB, {tcp['retransmits']} retransmitted" if tcp else ""
     places = f"; dropped at {figures['dropped_at']}" if figures["dropped_at"] else ""
     return f"{figures['rekeys']['children']} child and {figures['rekeys']['ike_sas']} IKE rekeys; {ways}{said}{places}"
+
+
+def lost_by_adit(figures):
+    """Beside strongSwan, and without a TCP stream: datagrams that went into Adit at side a and did not come out."""
+    there, back = figures["datagrams"]["a to b"], figures["datagrams"]["b to a"]
+    return {"a to b": max(there["sent"] - figures["wire"]["a output"], 0),
+            "b to a": max(figures["wire"]["a input"] - back["received"] - back["receiver_dropped"], 0)}
