@@ -27,6 +27,40 @@ import Testing
         #expect(pair.connect(), "\(pair.story)")
     }
 
+    @Test("whoever has not returned a cookie is sent no more than it sent", arguments: [16, 20, 32, 48, 64])
+    func noAmplification(nonceLength: Int) throws {
+        let sides = Sides.pair {
+            let suites = [
+                try? Proposal(parsing: "aes256gcm16-prfsha384-x25519", for: .ike, allowLegacy: false)
+            ].compactMap { $0 }
+            $0.proposals = suites
+            $1.proposals = suites
+        }
+        let pair = IKEPair(seed: 813, sides)
+        let first = try #require(firstMessages(1, sides).first)
+        let message = try IKEMessage(parsing: first)
+        let kept = message.payloads.compactMap { payload -> Payload? in
+            switch payload {
+            case .securityAssociation, .keyExchange: payload
+            case .nonce: .nonce(NoncePayload([UInt8](repeating: 7, count: nonceLength)))
+            default: nil
+            }
+        }
+        let request = IKEMessage(header: message.header, payloads: kept).serialize()
+        pair.inject(request, to: 1, port: 500)
+        let answer = try #require(pair.nodes[1].sent.last)
+        #expect(answer.count <= request.count)
+        let cookie = try IKEMessage(parsing: answer).payloads.compactMap { payload -> NotifyPayload? in
+            if case .notify(let notify) = payload, notify.type == .cookie { notify } else { nil }
+        }
+        #expect(cookie.isEmpty == (nonceLength >= 32) && cookie.isEmpty == (pair.nodes[1].endpoint.halfOpen.count == 1))
+        guard let demanded = cookie.first else { return }
+        pair.inject(
+            IKEMessage(header: message.header, payloads: [.notify(demanded)] + kept).serialize(), to: 1, port: 500)
+        #expect(pair.nodes[1].endpoint.halfOpen.count == 1)
+        #expect(pair.nodes[1].sent.last.map { $0.count > request.count } == true)
+    }
+
     @Test("garbage does not keep INVALID_KE_PAYLOAD nor another source's answers back")
     func answersUnderGarbage() throws {
         let sides = Sides.pair {

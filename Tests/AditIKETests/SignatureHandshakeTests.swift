@@ -168,7 +168,8 @@ import Testing
                 $1.authentication.remote = .certificate(many)
             })
         #expect(pair.connect(), "\(pair.story)")
-        let response = try #require(pair.nodes[1].sent.first)
+        // The first answer demands a cookie: with the authorities it would be longer than the request.
+        let response = try #require(pair.nodes[1].sent.dropFirst().first)
         let payloads = try IKEMessage(parsing: response).payloads
         let requests = payloads.compactMap { if case .certificateRequest(let request) = $0 { request } else { nil } }
         #expect(requests.map(\.bytes.count) == [20 * CertificateLimits.authorities])

@@ -135,7 +135,6 @@ class Newcomer(Gateway):
     def __init__(self, lab, program):
         keys = {"remote_addrs": "203.0.113.1", "local_id": "c.example.com", "remote_id": "b.example.com", "psk": SECRET,
                 "local_ts": "10.3.0.0/24", "remote_ts": "10.2.0.0/24", "start_action": "none"}
-        lab.sites["c"] = lab.sites["a"]  # nothing of it is used
         super().__init__(lab, program, "c", {"peer": keys})
 
     def handshake(self):

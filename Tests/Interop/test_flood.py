@@ -2,6 +2,9 @@
 # Adit: Interop
 """First messages from made-up addresses disturb nobody; scripts/flood does the same with 50,000 in 20 s."""
 import flooding
+import pytest
+
+pytestmark = pytest.mark.alone  # it loads the machine
 
 
 def test_a_flood_of_first_messages(program):

@@ -4,6 +4,7 @@
 import pytest
 import rekeying
 
+pytestmark = pytest.mark.alone  # it loads the machine
 SECONDS = 5
 
 

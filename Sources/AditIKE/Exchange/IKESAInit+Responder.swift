@@ -82,27 +82,7 @@ extension IKEEndpoint {
         let demandsCookie =
             halfOpen.count >= limits.halfOpenBeforeCookie
             || halfOpen.count(from: remote.address) >= limits.halfOpenPerSourceBeforeCookie
-        if demandsCookie {
-            var challenge = cookies ?? CookieChallenge(entropy: entropy, now: now)
-            defer { cookies = challenge }
-            let accepted = contents.notify(.cookie).map {
-                challenge.accepts(
-                    $0.data, nonce: nonce, address: remote.address, initiatorSPI: header.initiatorSPI, now: now)
-            }
-            guard accepted == true else {
-                counters.count(.cookieRequired)
-                let cookie = challenge.cookie(
-                    nonce: nonce, address: remote.address, initiatorSPI: header.initiatorSPI, now: now)
-                // Not rate limited: the answer is shorter than the request and costs one hash.
-                let reply = IKEHeader(
-                    initiatorSPI: header.initiatorSPI, responderSPI: .zero, exchange: .ikeSAInit, flags: .response,
-                    messageID: 0)
-                let message = IKEMessage(
-                    header: reply, payloads: [.notify(NotifyPayload(.cookie, data: cookie))])
-                effects.append(.send(message.serialize(), local: local, remote: remote))
-                return false
-            }
-        }
+        if demandsCookie, !hasCookie(contents, header, nonce, local: local, remote: remote) { return false }
         guard halfOpen.count < limits.halfOpenMaximum,
             halfOpen.count(from: remote.address) < limits.halfOpenPerSource,
             ikeSAs.count < limits.ikeSAMaximum
@@ -111,6 +91,29 @@ extension IKEEndpoint {
             return false
         }
         return true
+    }
+
+    /// Whether a cookie of ours came back; demands one when it did not.
+    private mutating func hasCookie(
+        _ contents: PayloadContents, _ header: IKEHeader, _ nonce: [UInt8], local: Endpoint, remote: Endpoint
+    ) -> Bool {
+        var challenge = cookies ?? CookieChallenge(entropy: entropy, now: now)
+        defer { cookies = challenge }
+        let accepted = contents.notify(.cookie).map {
+            challenge.accepts(
+                $0.data, nonce: nonce, address: remote.address, initiatorSPI: header.initiatorSPI, now: now)
+        }
+        if accepted == true { return true }
+        counters.count(.cookieRequired)
+        let cookie = challenge.cookie(
+            nonce: nonce, address: remote.address, initiatorSPI: header.initiatorSPI, now: now)
+        // Not rate limited: the answer is shorter than the request and costs one hash.
+        let reply = IKEHeader(
+            initiatorSPI: header.initiatorSPI, responderSPI: .zero, exchange: .ikeSAInit, flags: .response,
+            messageID: 0)
+        let message = IKEMessage(header: reply, payloads: [.notify(NotifyPayload(.cookie, data: cookie))])
+        effects.append(.send(message.serialize(), local: local, remote: remote))
+        return false
     }
 
     /// Chooses a proposal and answers.
@@ -136,6 +139,17 @@ extension IKEEndpoint {
             answerUnprotected(request.message.header, notify, local: request.local, remote: request.remote)
             return
         }
+        // Who made up its source address is not to have more sent there than it sent itself.
+        let length = answer(
+            request, configuration, choice, spi: .zero, nonce: [UInt8](repeating: 0, count: Self.nonceLength),
+            publicValue: request.share.value
+        ).count
+        guard
+            length <= request.bytes.count
+                || hasCookie(
+                    request.contents, request.message.header, request.nonce, local: request.local,
+                    remote: request.remote)
+        else { return }
         guard let keyExchange = makeKeyExchange(group),
             let secret = try? keyExchange.sharedSecret(with: request.share.value)
         else {
@@ -187,29 +201,12 @@ extension IKEEndpoint {
             configuration.fragmentation && request.contents.notify(.fragmentationSupported) != nil
         guard let (keying, keys) = makeKeying(choice, seed, inputs, role: .responder, fragmentation: fragmentation)
         else { return }
-        var payloads: [Payload] = [
-            .securityAssociation(choice.answer(spi: [])),
-            .keyExchange(KeyExchangePayload(group: keyExchange.group.transformID, value: keyExchange.publicValue)),
-            .nonce(NoncePayload(nonce)),
-        ]
+        let response = answer(
+            request, configuration, choice, spi: spi, nonce: nonce, publicValue: keyExchange.publicValue)
         let nat = NATDetection(
             header: request.message.header, payloads: request.message.payloads, local: request.local,
             remote: request.remote)
-        if nat.supported {
-            payloads += NATDetection.payloads(
-                initiatorSPI: inputs.initiatorSPI, responderSPI: spi, local: request.local, remote: request.remote,
-                pretendNAT: configuration.encap)
-        }
-        if fragmentation { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
         let peerHashes = request.contents.signatureHashes
-        if peerHashes != nil {
-            payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashes.ours.data)))
-        }
-        payloads += certificateRequest(request.authorities)
-        let header = IKEHeader(
-            initiatorSPI: inputs.initiatorSPI, responderSPI: spi, exchange: .ikeSAInit, flags: .response,
-            messageID: 0)
-        let response = IKEMessage(header: header, payloads: payloads).serialize()
         let state = HalfOpen(
             key: key, request: request.bytes, response: response, initiatorNonce: request.nonce,
             responderNonce: nonce, keying: keying, peerHashes: peerHashes, skPi: keys.skPi, skPr: keys.skPr)
@@ -223,6 +220,35 @@ extension IKEEndpoint {
         halfOpen.insert(spi, key: key)
         timers.set(.halfOpen(spi), at: now + limits.halfOpenLifetime)
         effects.append(.send(response, local: request.local, remote: request.remote))
+    }
+
+    /// The response to a first message.
+    private func answer(
+        _ request: InitRequest, _ configuration: ConnectionConfiguration, _ choice: ProposalChoice, spi: IKESPI,
+        nonce: [UInt8], publicValue: [UInt8]
+    ) -> [UInt8] {
+        var payloads: [Payload] = [
+            .securityAssociation(choice.answer(spi: [])),
+            .keyExchange(KeyExchangePayload(group: request.share.group, value: publicValue)),
+            .nonce(NoncePayload(nonce)),
+        ]
+        let initiatorSPI = request.message.header.initiatorSPI
+        let hashes: [NotifyType] = [.natDetectionSourceIP, .natDetectionDestinationIP]
+        if hashes.allSatisfy({ request.contents.notify($0) != nil }) {
+            payloads += NATDetection.payloads(
+                initiatorSPI: initiatorSPI, responderSPI: spi, local: request.local, remote: request.remote,
+                pretendNAT: configuration.encap)
+        }
+        if configuration.fragmentation && request.contents.notify(.fragmentationSupported) != nil {
+            payloads.append(.notify(NotifyPayload(.fragmentationSupported)))
+        }
+        if request.contents.signatureHashes != nil {
+            payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashes.ours.data)))
+        }
+        payloads += certificateRequest(request.authorities)
+        let header = IKEHeader(
+            initiatorSPI: initiatorSPI, responderSPI: spi, exchange: .ikeSAInit, flags: .response, messageID: 0)
+        return IKEMessage(header: header, payloads: payloads).serialize()
     }
 
     /// A half-open IKE SA whose IKE_AUTH never came is forgotten.
