@@ -13,5 +13,6 @@ import Testing
             let failure = SeedRun.failure(of: seed, totals: &totals)
             #expect(failure == nil, "\(failure?.description ?? "")")
         }
+        #expect(totals.childSAs >= 20 && totals.messages > 100)
     }
 }
