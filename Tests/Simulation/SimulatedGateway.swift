@@ -60,16 +60,16 @@ package final class SimulatedGateway {
 extension IKEReport {
     /// A few words for a trace.
     package var summary: String {
-        switch self {
-        case .connecting(_, let remote, let role): "connecting to \(remote) as \(role)"
-        case .established: "established"
-        case .childInstalled(_, let child, let status, let replaces):
-            "\(child) is up, in \(status.inboundSPI) out \(status.outboundSPI)"
+        if case .connecting(_, let remote, let role) = self { return "connecting to \(remote) as \(role)" }
+        if case .childInstalled(_, let child, let status, let replaces) = self {
+            return "\(child) is up, in \(status.inboundSPI) out \(status.outboundSPI)"
                 + (replaces.map { ", replaces \($0)" } ?? "")
-        case .childRemoved(_, let child, let spi): "\(child) is gone, in \(spi)"
-        case .ikeRekeyed: "the IKE SA was rekeyed"
-        case .closed(_, let reason): "closed: \(reason)"
-        case .failed(let report): "failed: \(report.code.rawValue) in \(report.stage.rawValue): \(report.message)"
         }
+        if case .childRemoved(_, let child, let spi) = self { return "\(child) is gone, in \(spi)" }
+        if case .closed(_, let reason) = self { return "closed: \(reason)" }
+        if case .failed(let report) = self {
+            return "failed: \(report.code.rawValue) in \(report.stage.rawValue): \(report.message)"
+        }
+        return String("\(self)".prefix { $0 != "(" })
     }
 }
