@@ -20,6 +20,9 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public var natPort: UInt16 = 4500
     /// Packet threads; nil decides by the processors.
     public var workers: Int?
+    /// The nice value of the packet threads, -20 to 19; one below 0 needs CAP_SYS_NICE, else it stays what it is. Before
+    /// the programs whose packets they carry, so that queues stay short.
+    public var niceness = -10
     /// Which offloads are used where the kernel has them.
     public var offloads: Offloads = .all
     /// How long the first wait for the answer to an IKE request is; each later one is 1.8 times the one before.

@@ -34,7 +34,7 @@ final class GatewayParts: Sendable {
         natSockets = try Self.natSockets(configuration, workers: workers)
         forwarder = try Forwarder(
             devices: device.queues, transports: natSockets.transports, table: table, mailbox: mailbox,
-            mtu: configuration.mtu ?? PathMTU.smallest)
+            mtu: configuration.mtu ?? PathMTU.smallest, niceness: configuration.niceness)
     }
 
     /// Opens the sockets and starts the packet threads on an embedder's devices, one thread each.
@@ -46,7 +46,7 @@ final class GatewayParts: Sendable {
         natSockets = try Self.natSockets(configuration, workers: workers)
         forwarder = try Forwarder(
             devices: devices, transports: natSockets.transports, table: table, mailbox: mailbox,
-            mtu: configuration.mtu ?? PathMTU.smallest)
+            mtu: configuration.mtu ?? PathMTU.smallest, niceness: configuration.niceness)
     }
 
     /// Starts the control thread on these parts.

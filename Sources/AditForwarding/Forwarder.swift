@@ -19,10 +19,11 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
     ///
     /// Worker `i` serves `devices[i]` and `transports[i]`, reads `table` as its reader `i`, and posts into `mailbox`
     /// as its producer `i`. `mtu` is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker
-    /// `i` is bound to `processors[i]`. There are as many transports as devices, at least one.
+    /// `i` is bound to `processors[i]`; `niceness` is theirs where we may take it. There are as many transports as
+    /// devices, at least one.
     public init(
         devices: [Device], transports: [Transport], table: SATable, mailbox: Mailbox, mtu: Int,
-        processors: [Int]? = nil
+        processors: [Int]? = nil, niceness: Int? = nil
     ) throws(SystemError) {
         precondition(devices.count == transports.count && !devices.isEmpty, "one transport for each device queue")
         let settings = SharedSettings(mtu: Self.clamped(mtu))
@@ -43,9 +44,9 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
                 counters.append(workerCounters)
                 wakes.append(wake)
                 threads.append(
-                    try PinnedThread(name: "adit-worker-\(number)", processor: processors?[number]) {
-                        body.run()
-                    })
+                    try PinnedThread(
+                        name: "adit-worker-\(number)", processor: processors?[number], niceness: niceness
+                    ) { body.run() })
             }
         } catch {
             Self.end(settings, wakes, threads)

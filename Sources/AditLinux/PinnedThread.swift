@@ -5,15 +5,20 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// A named kernel thread, optionally bound to one processor. Join it before letting go of it, else it runs on by
+/// A named kernel thread, optionally bound to one processor or of another priority. Join it before letting go of it, else it runs on by
 /// itself.
 @safe public final class PinnedThread: Sendable {
     private let handle: Mutex<pthread_t?>
 
     /// Starts `body` on a new thread; `name` is cut to 15 bytes. All signals are blocked in it, so that they go to the
-    /// main thread or ``Signals``. A `processor` that does not exist or may not be used is ignored.
-    public init(name: String, processor: Int? = nil, _ body: sending @escaping () -> Void) throws(SystemError) {
-        let start = Start(name: String(decoding: name.utf8.prefix(15), as: UTF8.self), processor: processor, body: body)
+    /// main thread or ``Signals``. A `processor` that does not exist or may not be used is ignored, and so is a
+    /// `niceness` (-20 to 19, see nice(2)) that we may not take.
+    public init(
+        name: String, processor: Int? = nil, niceness: Int? = nil, _ body: sending @escaping () -> Void
+    ) throws(SystemError) {
+        let start = Start(
+            name: String(decoding: name.utf8.prefix(15), as: UTF8.self), processor: processor, niceness: niceness,
+            body: body)
         // SAFETY: the new thread takes over the reference; when there is no new thread it is released here.
         let reference = unsafe Unmanaged.passRetained(start)
         var all = sigset_t()
@@ -55,11 +60,13 @@ internal import Synchronization
     private final class Start {
         let name: String
         let processor: Int?
+        let niceness: Int?
         let body: () -> Void
 
-        init(name: String, processor: Int?, body: @escaping () -> Void) {
+        init(name: String, processor: Int?, niceness: Int?, body: @escaping () -> Void) {
             self.name = name
             self.processor = processor
+            self.niceness = niceness
             self.body = body
         }
     }
@@ -70,6 +77,7 @@ internal import Synchronization
         let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
         unsafe adit_name_thread(start.name)
         if let processor = start.processor { _ = adit_bind_thread(CInt(clamping: processor)) }
+        if let niceness = start.niceness { _ = adit_set_thread_nice(CInt(clamping: niceness)) }
         start.body()
         return nil
     }

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct adit_message) == sizeof(struct mmsghdr), "adit_message is mmsghdr");
@@ -123,6 +124,11 @@ int adit_bind_thread(int processor) {
     CPU_ZERO(&set);
     CPU_SET(processor, &set);
     return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+int adit_set_thread_nice(int value) {
+    /* Linux has a nice value for each thread, and 0 is the calling one. */
+    return setpriority(PRIO_PROCESS, 0, value) < 0 ? errno : 0;
 }
 
 int adit_processor_count(void) {

@@ -39,6 +39,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             ike_port = 5500
             nat_port = 5501
             workers = 2
+            nice = -5
             offloads = ["gso", "tun"]
             control = "/run/x.sock"
             install_routes = false
@@ -83,7 +84,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         let gateway = try #require(file.gateway)
         #expect(gateway.interface == "adit7")
         #expect(gateway.addresses.map(\.description) == ["10.1.0.1/24", "2001:db8::1/64"])
-        #expect(gateway.mtu == 1400 && gateway.workers == 2 && !gateway.installRoutes)
+        #expect(gateway.mtu == 1400 && gateway.workers == 2 && gateway.niceness == -5 && !gateway.installRoutes)
         #expect(gateway.offloads == [.tun, .gso])
         #expect(gateway.retransmitTimeout == .seconds(2) && gateway.retransmitTries == 3)
         #expect(gateway.keepAlive == .seconds(10))

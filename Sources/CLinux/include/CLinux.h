@@ -67,6 +67,8 @@ size_t adit_write_ancillary(
 
 /* Binds the calling thread to one processor; 0 or an errno. */
 int adit_bind_thread(int processor);
+/* Sets the calling thread's nice value, -20 to 19; 0 or an errno. */
+int adit_set_thread_nice(int value);
 /* How many processors this process may use. */
 int adit_processor_count(void);
 /* Names the calling thread. */

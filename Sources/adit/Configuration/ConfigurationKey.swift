@@ -36,6 +36,7 @@ extension ConfigurationKey {
         ConfigurationKey("ike_port", "a number from 1 to 65535", "500"),
         ConfigurationKey("nat_port", "a number from 1 to 65535, other than ike_port", "4500"),
         ConfigurationKey("workers", "\"auto\" or a number from 1 to 64", "\"auto\""),
+        ConfigurationKey("nice", "a number from -20 to 19", "-10"),
         ConfigurationKey("offloads", "a list of \"tun\", \"gso\" and \"gro\"", "[\"tun\", \"gso\", \"gro\"]"),
         ConfigurationKey("control", "an absolute path of at most 107 bytes", "\"/run/adit/control.sock\""),
         ConfigurationKey(

@@ -30,6 +30,7 @@ struct GatewaySection {
                 reader.path + [key], "found \(gateway.natPort) for both ports; ike_port and nat_port must differ")
         }
         gateway.workers = reader.integerOrAuto("workers", in: 1...64)
+        if let value = reader.integer("nice", in: -20...19) { gateway.niceness = value }
         if let items = reader.strings("offloads", limit: offloadNames.count, mayBeEmpty: true) {
             gateway.offloads = items.reduce(into: []) { offloads, item in
                 if let offload = offloadNames[item.text] {
