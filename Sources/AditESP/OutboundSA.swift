@@ -68,6 +68,13 @@ internal import Synchronization
     /// Fewer numbers, or none, come back when the SA is spent; numbers not used are lost, never reused. Packets of one
     /// block should leave together: a peer's window may be as small as 32.
     public func reserve(_ count: Int, bytes: Int, reader: SAReader) -> SequenceBlock {
+        var isSoft = false
+        // Before numbers are taken: each number taken is handed out, so that none is waited for in vain.
+        if countsBytes {
+            let total = unsafe lanes.bytes.pointee.wrappingAdd(UInt64(max(bytes, 0)), ordering: .relaxed).newValue
+            guard total <= lifetime.hardBytes else { return SequenceBlock(first: 0, count: 0) }
+            isSoft = total >= lifetime.rekeyBytes
+        }
         let sequence = unsafe lanes.sequence
         var last = unsafe sequence.pointee.load(ordering: .relaxed)
         var taken: UInt64
@@ -79,13 +86,7 @@ internal import Synchronization
             if exchange.exchanged { break }
             last = exchange.original
         }
-        var isSoft = last &+ taken >= softSequence
-        if countsBytes {
-            let total = unsafe lanes.bytes.pointee.wrappingAdd(UInt64(max(bytes, 0)), ordering: .relaxed).newValue
-            guard total <= lifetime.hardBytes else { return SequenceBlock(first: 0, count: 0) }
-            isSoft = isSoft || total >= lifetime.rekeyBytes
-        }
-        if isSoft { tellLifetime(reader) }
+        if isSoft || last &+ taken >= softSequence { tellLifetime(reader) }
         return SequenceBlock(first: last &+ 1, count: Int(truncatingIfNeeded: taken))
     }
 

@@ -244,13 +244,11 @@ internal import AditWire
     private mutating func finish(_ index: Int) {
         let run = unsafe runs[index]
         if let reason = run.failure { counters.drops.count(reason, packets: UInt64(run.count &- run.sealed)) }
-        guard run.sealed > 0 else {
-            if isShared, run.lastNumber > 0 { unsafe run.kind.sa.pointee.markDeparted(run.lastNumber) }
-            return
-        }
+        // With other workers, numbers that were reserved are given up in their turn, by a run of no bytes.
+        guard run.sealed > 0 || (isShared && run.lastNumber > 0) else { return }
         counters.packetsOut.add(run.sealed)
         counters.bytesOut.add(run.innerBytes)
-        let hasTail = run.sealed == run.count && run.tail > 0
+        let hasTail = run.sealed > 0 && run.sealed == run.count && run.tail > 0
         let size = run.kind.size
         let path = unsafe run.kind.sa.pointee.path
         unsafe (sealed + sealedCount).initialize(

@@ -32,8 +32,12 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private let runsPerReceive = 1
     /// How often held packets are tried again.
     private let holdInterval: UInt64 = 20_000_000
-    /// How long a run waits for other workers' runs with smaller numbers of the same SA; then it leaves out of turn.
-    private let turnPatience: UInt64 = 5_000_000
+    /// How long a run waits for other workers' runs with smaller numbers of the same SA; only a worker that the system
+    /// stopped for longer is overtaken.
+    private let turnPatience: UInt64 = 1_000_000_000
+    /// How often another worker is given way before the wait becomes a sleep, and how long that is.
+    private let yieldLimit = 64
+    private let turnPause: UInt64 = 50_000
 
     private let device: Device
     private let transport: Transport
@@ -151,16 +155,22 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         var lost = 0
         for index in 0..<outbound.outgoing.sealedRunCount {
             if !outbound.outgoing.isTurn(of: index) { awaitTurn(of: index) }
-            lost += unsafe transport.send(outbound.outgoing.sealedRun(index))
+            let run = unsafe outbound.outgoing.sealedRun(index)
+            // One of which nothing could be sealed only gives its numbers up.
+            if unsafe run[0].length > 0 { lost += unsafe transport.send(run) }
             outbound.outgoing.markDeparted(index)
         }
         return lost
     }
 
     @inline(never) private func awaitTurn(of index: Int) {
+        for _ in 0..<yieldLimit {
+            if outbound.outgoing.isTurn(of: index) { return }
+            PinnedThread.yield()
+        }
         let deadline = MonotonicClock.now().nanoseconds &+ turnPatience
         while !outbound.outgoing.isTurn(of: index), MonotonicClock.now().nanoseconds < deadline {
-            PinnedThread.yield()
+            PinnedThread.sleep(nanoseconds: turnPause)
         }
     }
 

@@ -54,6 +54,12 @@ internal import Synchronization
     /// Lets other threads that are ready run before the calling one.
     public static func yield() { sched_yield() }
 
+    /// Lets the calling thread sleep for less than a second.
+    public static func sleep(nanoseconds: UInt64) {
+        var pause = timespec(tv_sec: 0, tv_nsec: Int(min(nanoseconds, 999_999_999)))
+        unsafe nanosleep(&pause, nil)
+    }
+
     /// How many processors this process may use.
     public static var processorCount: Int { Int(adit_processor_count()) }
 
