@@ -106,6 +106,12 @@ struct UDPSocket: Sendable {
         }
     }
 
+    /// Lets what follows be fragmented, or sets DF again as ``PathMTUPolicy/discover`` does; false when it cannot.
+    static func allowFragments(_ allowed: Bool, on socket: BoundSocket) -> Bool {
+        let policy = allowed ? PathMTUPolicy.fragment : .discover
+        return (try? setPathMTU(policy, of: socket.descriptor, family: socket.family, name: "UDP")) != nil
+    }
+
     private static func setPathMTU(
         _ policy: PathMTUPolicy, of descriptor: CInt, family: IPAddress.Family, name: String
     ) throws(SystemError) {

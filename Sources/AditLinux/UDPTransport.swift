@@ -9,7 +9,7 @@
 //  3. A full buffer is waited for a moment, then the message is lost: queues drop, they do not grow.
 //  4. A refused UDP_SEGMENT message is sent again datagram by datagram. When that works, the socket cannot segment
 //     (EIO, EINVAL: a device without checksum offload, an old kernel) and is not asked again; when it is too large for
-//     the path, the peer is noted.
+//     the path, the peer is noted, and what no tunnel MTU could make smaller leaves in fragments.
 //
 // Threading: one thread at a time; nothing is allocated or locked after the initialiser.
 
@@ -35,6 +35,9 @@ internal import Glibc
     static let roomWaitMilliseconds: CInt = 5
     /// After so many refusals in a row without a success the socket is not asked to segment again.
     static let refusalLimit = 4
+    /// Datagrams of at most so many bytes leave in fragments when the path is still smaller: what the smallest tunnel MTU
+    /// (1,280 bytes) makes with any suite. So a narrow path, or an ICMP message that pretends one, stops nothing.
+    static let fragmentLimit = 1408
     /// How often in a row one socket is read before the others get their turn.
     static let streakLimit = 8
 
@@ -46,6 +49,7 @@ internal import Glibc
     }
 
     private let owners: [UDPSocket]
+    private let setsDF: Bool
     private let lanes: UnsafeMutablePointer<Lane>
     private let laneCount: Int
     private let incoming = MessageBuffers(capacity: messageLimit)
@@ -60,6 +64,7 @@ internal import Glibc
 
     init(_ sockets: [UDPSocket], options: UDPOptions) {
         owners = sockets
+        setsDF = options.pathMTU == .discover
         descriptors = sockets.map(\.bound.descriptor)
         laneCount = sockets.count
         // SAFETY: both blocks live as long as the transport and are freed only in deinit; neither element owns
@@ -195,21 +200,16 @@ internal import Glibc
         let run = unsafe pending[index]
         let count = unsafe Self.datagrams(of: run)
         guard count > 1, Self.mayMeanNoSegmentation(code) else {
-            if code == EMSGSIZE { oversized = unsafe run.remote }
-            return count
+            return unsafe code == EMSGSIZE && sendTooLarge(index, run) == 0 ? 0 : count
         }
-        let descriptor = unsafe lanes[pendingLane].socket.descriptor
         var sent = 0
         for position in 0..<count {
             var part = unsafe run
             let offset = unsafe position * run.segmentSize
             unsafe part.start = unsafe run.start + offset
             unsafe part.length = unsafe min(run.segmentSize, run.length - offset)
-            unsafe prepare(index, part, segmentSize: 0)
-            var code = outgoing.send(index, index + 1, on: descriptor).code
-            if code == EAGAIN, waitForRoom(descriptor) { code = outgoing.send(index, index + 1, on: descriptor).code }
+            let code = unsafe sendAlone(index, part)
             if code == 0 { sent += 1 }
-            if code == EMSGSIZE { oversized = unsafe run.remote }
             // The first one alone is refused too: segmentation is not the reason, and the others would fare no better.
             if code != 0, position == 0 { return count }
         }
@@ -218,6 +218,29 @@ internal import Glibc
             if unsafe lanes[pendingLane].refusals >= Self.refusalLimit { unsafe lanes[pendingLane].segments = false }
         }
         return count - sent
+    }
+
+    /// Sends a single datagram by message `index`; returns the errno.
+    private func sendAlone(_ index: Int, _ run: OutgoingRun) -> CInt {
+        let descriptor = unsafe lanes[pendingLane].socket.descriptor
+        unsafe prepare(index, run, segmentSize: 0)
+        var code = outgoing.send(index, index + 1, on: descriptor).code
+        if code == EAGAIN, waitForRoom(descriptor) { code = outgoing.send(index, index + 1, on: descriptor).code }
+        return code == EMSGSIZE ? unsafe sendTooLarge(index, run) : code
+    }
+
+    /// Notes the peer of a datagram that is too large for the path, and sends it in fragments when it is small enough
+    /// (RFC 4301 §8.1: DF is clear on what would otherwise never arrive).
+    private func sendTooLarge(_ index: Int, _ run: OutgoingRun) -> CInt {
+        oversized = unsafe run.remote
+        let socket = unsafe lanes[pendingLane].socket
+        guard setsDF, unsafe run.length <= Self.fragmentLimit, UDPSocket.allowFragments(true, on: socket) else {
+            return EMSGSIZE
+        }
+        unsafe prepare(index, run, segmentSize: 0)
+        let code = outgoing.send(index, index + 1, on: socket.descriptor).code
+        _ = UDPSocket.allowFragments(false, on: socket)
+        return code
     }
 
     private static func mayMeanNoSegmentation(_ code: CInt) -> Bool {

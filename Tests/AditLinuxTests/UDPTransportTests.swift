@@ -86,6 +86,15 @@ import Testing
             #expect(discovering.transports[0].takeOversizedPeer() == nil)
             #expect(discovering.transports[0].isSegmenting)
             #expect(PathQuery.mtu(to: Loopback.v4) == 1500)
+            // What no tunnel MTU makes smaller arrives whatever the path says, alone or in a run, and DF comes back.
+            try Netlink().setMTU(1280, link: 1)
+            #expect(discovering.transports[0].send(pattern(1400), segmentSize: 1400, to: remote) == 0)
+            #expect(discovering.transports[0].takeOversizedPeer() == remote)
+            #expect(discovering.transports[0].send(pattern(4200), segmentSize: 1400, to: remote) == 0)
+            #expect(receiver.transports[0].collect(4).map(\.bytes.count) == [1400, 1400, 1400, 1400])
+            #expect(discovering.transports[0].isSegmenting)
+            #expect(discovering.transports[0].send(pattern(1409), segmentSize: 1409, to: remote) == 1)
+            try Netlink().setMTU(1500, link: 1)
             let fragmenting = try Loopback.group { $0.pathMTU = .fragment }
             #expect(fragmenting.transports[0].send(pattern(6000), segmentSize: 2000, to: remote) == 0)
             #expect(receiver.transports[0].collect(3).flatMap(\.bytes) == pattern(6000))

@@ -87,6 +87,30 @@ def test_nat_between(nat_lab, program):
     assert b.peer()["remote"]["address"].startswith("192.0.2.1:")
 
 
+def test_the_path_narrows(nat_lab, program):
+    """The MTU follows the path down, not below 1,280; packets of that size arrive even where the path is smaller."""
+    lab = nat_lab
+    a, b = pair(lab, program)
+    a.up()
+    assert_traffic(lab, count=3)
+    widest = a.status()["mtu"]
+    assert widest == 1438
+    for path, expected in ((1400, 1338), (1200, 1280)):
+        lab.ip("n", f"link set outside mtu {path}")
+        lab.ip("b", f"link set eth0 mtu {path}")
+
+        def follows(size=widest - 28, expected=expected):
+            lab.ping("a", count=1, size=size, patience=0.2)
+            return a.status()["mtu"] == expected
+        wait_until("the MTU follows the path", follows, seconds=10)
+        wait_until("and a packet of that size arrives",
+                   lambda size=expected - 28: lab.ping("a", count=1, size=size).received == 1, seconds=5)
+        ping = lab.ping("a", count=5, size=expected - 28)
+        assert ping.received == 5, ping.text
+    assert " mtu 1280 " in lab.ip("a", "link show adit0")
+    assert lab.iperf3("a", seconds=1) > 5e6
+
+
 def test_the_first_packet_starts_the_tunnel_and_is_kept(lab, program):
     a, b = pair(lab, program, start_action="trap")
     assert a.peer()["state"] == "trap"
