@@ -20,8 +20,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public var natPort: UInt16 = 4500
     /// Packet threads; nil decides by the processors.
     public var workers: Int?
-    /// The nice value of the packet threads, -20 to 19; one below 0 needs CAP_SYS_NICE, else it stays what it is. Before
-    /// the programs whose packets they carry, so that queues stay short.
+    /// The nice value of the packet threads, -20 to 19; one below 0 needs CAP_SYS_NICE, else it stays what it is.
+    /// They run before the programs whose packets they carry, so that queues stay short.
     public var niceness = -10
     /// Which offloads are used where the kernel has them.
     public var offloads: Offloads = .all

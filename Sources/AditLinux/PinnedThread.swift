@@ -5,8 +5,8 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// A named kernel thread, optionally bound to one processor or of another priority. Join it before letting go of it, else it runs on by
-/// itself.
+/// A named kernel thread, optionally bound to one processor or of another priority. Join it before letting go of it,
+/// else it runs on by itself.
 @safe public final class PinnedThread: Sendable {
     private let handle: Mutex<pthread_t?>
 

@@ -35,8 +35,8 @@ internal import Glibc
     static let roomWaitMilliseconds: CInt = 5
     /// After so many refusals in a row without a success the socket is not asked to segment again.
     static let refusalLimit = 4
-    /// Datagrams of at most so many bytes leave in fragments when the path is still smaller: what the smallest tunnel MTU
-    /// (1,280 bytes) makes with any suite. So a narrow path, or an ICMP message that pretends one, stops nothing.
+    /// Datagrams of at most so many bytes leave in fragments when the path is still smaller: what the smallest tunnel
+    /// MTU (1,280 bytes) makes with any suite. So a narrow path, or an ICMP message that pretends one, stops nothing.
     static let fragmentLimit = 1408
     /// How often in a row one socket is read before the others get their turn.
     static let streakLimit = 8

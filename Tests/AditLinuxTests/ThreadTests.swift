@@ -38,12 +38,12 @@ import Testing
         for (wanted, isPrivileged) in [(5, false), (-10, true)] where !isPrivileged || geteuid() == 0 {
             let seen = Mutex<CInt?>(nil)
             try PinnedThread(name: "nice", niceness: wanted) {
-                seen.withLock { $0 = getpriority(PRIO_PROCESS, 0) }
+                seen.withLock { $0 = getpriority(CInt(PRIO_PROCESS.rawValue), 0) }
             }.join()
             // A container's root may lack CAP_SYS_NICE; then the value stays.
-            let before = getpriority(PRIO_PROCESS, 0)
+            let before = getpriority(CInt(PRIO_PROCESS.rawValue), 0)
             #expect(seen.withLock { $0 } == CInt(wanted) || (isPrivileged && seen.withLock { $0 } == before))
-            #expect(wanted == 5 || getpriority(PRIO_PROCESS, 0) == before)
+            #expect(wanted == 5 || getpriority(CInt(PRIO_PROCESS.rawValue), 0) == before)
         }
     }
 }
