@@ -7,7 +7,9 @@ import AditWire
 
 /// SAs with static keys between gateway A and gateway B; pair `n` joins one address of either side.
 public enum Fixture {
+    /// Where gateway A is.
     public static let endpointA = Endpoint(IPAddress(v4: 0xc000_0201), port: 4500)
+    /// Where gateway B is.
     public static let endpointB = Endpoint(IPAddress(v4: 0xc000_0202), port: 4500)
 
     /// The inner addresses of pair `number`.
@@ -15,18 +17,21 @@ public enum Fixture {
         IPAddress(v4: (isA ? 0x0a00_0000 : 0x0b00_0000) + UInt32(number) + 1)
     }
 
+    /// The SPI of pair `number` of packets towards A or B.
     public static func spi(_ number: Int, towardsA: Bool) -> SPI {
         // Spread as random ones would be, and different for every pair.
         let mixed = (UInt32(number) &* 2_654_435_761) & 0x7fff_ffff
         return SPI(rawValue: max(mixed, 0x100) | (towardsA ? 0x8000_0000 : 0))
     }
 
+    /// A UDP flow of pair `number`.
     public static func flow(_ number: Int, fromA: Bool = true, sourcePort: UInt16 = 40_000) -> FlowKey {
         FlowKey(
             source: inner(number, isA: fromA), destination: inner(number, isA: !fromA), ipProtocol: 17,
             sourcePort: sourcePort, destinationPort: 5001)
     }
 
+    /// Pair `number` as gateway A or B installs it.
     public static func parameters(_ number: Int, isA: Bool, suite: CipherSuite = .aesGCM16(.bits128))
         -> ChildSAParameters
     {

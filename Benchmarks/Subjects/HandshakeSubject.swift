@@ -11,6 +11,7 @@ public final class HandshakeSubject {
 
     private let entropy: EntropySource
 
+    /// Both ends, with keys of their own at each run.
     public init() {
         entropy = EntropySource { count in (0..<count).map { _ in UInt8.random(in: .min ... .max) } }
     }

@@ -19,6 +19,7 @@ public final class LookupSubject {
     private let reader: SAReader
     private let count: Int
 
+    /// A table of `count` SA pairs.
     public init(_ count: Int) throws {
         self.count = count
         table = try Fixture.table(count)

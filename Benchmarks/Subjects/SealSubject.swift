@@ -12,6 +12,7 @@ public final class SealSubject {
     public static let batch = 16
     private static let stride = 2048
 
+    /// Which half is measured.
     public enum Direction: String, CaseIterable, Sendable { case seal, open }
 
     private let tables: [SATable]
@@ -127,6 +128,7 @@ public final class SealSubject {
 
     private func inner(_ index: Int) -> UnsafeMutableRawPointer { memory + index * Self.stride + 64 }
 
+    /// The middle value; 0 of none.
     public static func median(_ values: [Double]) -> Double {
         let sorted = values.sorted()
         return sorted.isEmpty ? 0 : sorted[sorted.count / 2]

@@ -11,9 +11,13 @@ import Synchronization
 
 /// What a worker read at two moments of its steady state: after the warm-up and at the end.
 public struct Span<Mark: Sendable>: Sendable {
+    /// How many passed in between.
     public var packets: Int
+    /// How long that took.
     public var nanoseconds: UInt64
+    /// What was read at the beginning.
     public var begin: Mark
+    /// What was read at the end.
     public var end: Mark
 }
 
