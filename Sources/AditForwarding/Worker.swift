@@ -32,6 +32,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private let runsPerReceive = 1
     /// How often held packets are tried again.
     private let holdInterval: UInt64 = 20_000_000
+    /// How often it is asked whether datagrams had to leave in fragments.
+    private let pathInterval: UInt64 = 1_000_000_000
     /// How long a run waits for other workers' runs with smaller numbers of the same SA; only a worker that the system
     /// stopped for longer is overtaken.
     private let turnPatience: UInt64 = 1_000_000_000
@@ -54,6 +56,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private var outbound: OutboundPath
     private var inbound: InboundPath
     private var nextRelease: UInt64 = 0
+    private var nextPathCheck: UInt64 = 0
 
     init(
         number: Int, device: Device, transport: Transport, reader: SAReader, mailbox: Mailbox,
@@ -94,6 +97,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         let now = MonotonicClock.now()
         let mtu = settings.mtu.load(ordering: .relaxed)
         if outbound.holdsPackets { release(now: now, mtu: mtu) }
+        if now.nanoseconds >= nextPathCheck { checkPath(now) }
         let didSend = outboundTurn(now: now, mtu: mtu)
         let didReceive = inboundTurn(now: now, mtu: mtu)
         reader.quiescent()
@@ -176,6 +180,16 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     @inline(never) private func countLost(_ lost: Int) {
         counters.drops.count(.sendFailed, packets: UInt64(lost))
+        tellPath()
+    }
+
+    /// Datagrams that left in fragments were not lost, but the MTU should follow.
+    @inline(never) private mutating func checkPath(_ now: Timestamp) {
+        nextPathCheck = now.nanoseconds &+ pathInterval
+        tellPath()
+    }
+
+    private func tellPath() {
         if let peer = socketTransport?.takeOversizedPeer() { control.post(.pathTooSmall(peer: peer)) }
     }
 

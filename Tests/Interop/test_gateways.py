@@ -93,15 +93,15 @@ def test_the_path_narrows(nat_lab, program):
     a, b = pair(lab, program)
     a.up()
     assert_traffic(lab, count=3)
-    widest = a.status()["mtu"]
-    assert widest == 1438
+    assert a.status()["mtu"] == 1438
     for path, expected in ((1400, 1338), (1200, 1280)):
         lab.ip("n", f"link set outside mtu {path}")
         lab.ip("b", f"link set eth0 mtu {path}")
 
-        def follows(size=widest - 28, expected=expected):
-            lab.ping("a", count=1, size=size, patience=0.2)
-            return a.status()["mtu"] == expected
+        def follows(expected=expected):
+            largest = a.status()["mtu"]
+            lab.ping("a", count=1, size=largest - 28, patience=0.2)
+            return largest == expected
         wait_until("the MTU follows the path", follows, seconds=10)
         wait_until("and a packet of that size arrives",
                    lambda size=expected - 28: lab.ping("a", count=1, size=size).received == 1, seconds=5)
