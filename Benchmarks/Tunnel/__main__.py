@@ -17,6 +17,8 @@ import report  # noqa: E402
 import tunnels  # noqa: E402
 from lab import Lab, LabError, remove_leftovers  # noqa: E402
 
+# Measured when it is asked for by name.
+OPTIONAL = {"udp_1200_runs"}
 QUICK = ("tcp", "udp_1200", "udp_64", "rtt_idle")
 
 
@@ -38,12 +40,14 @@ def plan(seconds, only):
         "udp_64": packets("64"),
         "udp_imix": packets(measure.IMIX),
         "udp_1200_runs": packets("1200", how="runs"),
-        "overload": lambda t, _: measure.overload(t) if t.processes() else None,
+        # Once is enough: memory grows or it does not.
+        "overload": lambda t, earlier: measure.overload(t) if t.processes() and not earlier else None,
     }
     unknown = set(only) - set(every)
     if unknown:
         sys.exit(f"no such measurement: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
-    return {name: every[name] for name in every if not only or name in only}
+    chosen = only or set(every) - OPTIONAL
+    return {name: every[name] for name in every if name in chosen}
 
 
 def turn(kind, measurements, results, versions):

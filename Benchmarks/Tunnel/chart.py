@@ -14,6 +14,7 @@ PANELS = [
     ("udp_64", "packets_per_second", 1e-3, "UDP 64 B, < 1 % loss\nkpps", "{:.0f}"),
     ("tcp", "cpu_seconds_per_gb", 1, "CPU, both ends\nseconds per GB (less is better)", "{:.1f}"),
     ("rtt_idle", "median_ms", 1, "RTT, idle\nms (less is better)", "{:.2f}"),
+    ("rtt_loaded", "median_ms", 1, "RTT beside one TCP stream\nms (less is better)", "{:.2f}"),
 ]
 SUBJECT, VARIANTS, OTHERS, INK, PALE = "#d9480f", "#ffa94d", "#adb5bd", "#343a40", "#868e96"
 

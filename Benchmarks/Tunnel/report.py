@@ -40,6 +40,52 @@ def cell(found, scale, digits):
     return text if len(scaled) == 1 else f"{text} ({min(scaled):.{digits}f}–{max(scaled):.{digits}f})"
 
 
+# What is aimed at, in ratios of medians of one run: what a person reads, the measurement and its field, the others, and
+# Adit's figure ÷ that of the best of them. More is better when the last word is "least", less when it is "most".
+PEERS = ("strongSwan libipsec", "wireguard-go", "wireguard-go, newer", "OpenVPN")
+TARGETS = [
+    ("TCP 1 stream ÷ C prototype", "tcp", "bits_per_second", ("C prototype",), 0.9, "least"),
+    ("TCP 1 stream ÷ strongSwan libipsec", "tcp", "bits_per_second", ("strongSwan libipsec",), 7, "least"),
+    ("TCP 1 stream ÷ wireguard-go", "tcp", "bits_per_second", ("wireguard-go",), 7, "least"),
+    ("TCP 1 stream ÷ wireguard-go, newer", "tcp", "bits_per_second", ("wireguard-go, newer",), 2, "least"),
+    ("UDP 1200 B ÷ C prototype", "udp_1200", "packets_per_second", ("C prototype",), 0.9, "least"),
+    ("UDP 1200 B ÷ best peer", "udp_1200", "packets_per_second", PEERS, 1.5, "least"),
+    ("UDP 64 B ÷ C prototype", "udp_64", "packets_per_second", ("C prototype",), 0.9, "least"),
+    ("UDP 64 B ÷ best peer", "udp_64", "packets_per_second", PEERS, 1.5, "least"),
+    ("RTT idle ÷ best peer", "rtt_idle", "median_ms", PEERS, 1, "most"),
+    ("RTT under one TCP stream ÷ best peer", "rtt_loaded", "median_ms", PEERS, 1, "most"),
+]
+SENDING = ("TCP, Adit to strongSwan ÷ strongSwan libipsec", 1.3)
+MEMORY = ("largest RSS with 2 workers, MiB", 64)
+
+
+def targets(document):
+    """Which targets the run meets, as Markdown."""
+    results = document["results"]
+    lines = []
+
+    def line(title, value, limit, bound):
+        met = value >= limit if bound == "least" else value <= limit
+        sign = "≥" if bound == "least" else "≤"
+        lines.append(f"| {title} | {sign} {limit:g} | {value:.2f} | {'met' if met else '**not met**'} |")
+
+    def ratio(title, subject, measurement, field, others, limit, bound):
+        mine = median(results, subject, measurement, field)
+        theirs = [found for found in (median(results, other, measurement, field) for other in others) if found]
+        if mine and theirs:
+            line(title, mine / (max(theirs) if bound == "least" else min(theirs)), limit, bound)
+
+    for title, measurement, field, others, limit, bound in TARGETS:
+        ratio(title, "Adit", measurement, field, others, limit, bound)
+    ratio(SENDING[0], "Adit to strongSwan", "tcp", "bits_per_second", ("strongSwan libipsec",), SENDING[1], "least")
+    memory = median(results, "Adit, 2 workers", "memory", "resident_bytes")
+    if memory:
+        line(MEMORY[0], memory / 2**20, MEMORY[1], "most")
+    if not lines:
+        return ""
+    return "\n".join(["| target | bound | measured | |", "|---|---:|---:|---|", *lines])
+
+
 def table(document):
     """The whole run as Markdown."""
     names = list(document["results"])
@@ -57,7 +103,7 @@ def table(document):
 
 def page(document, earlier=None):
     """The whole report."""
-    parts = [table(document), ratios(document)]
+    parts = [table(document), ratios(document), targets(document)]
     if earlier:
         parts.append(comparison(document, earlier))
     text = "\n\n".join(part for part in parts if part)

@@ -3,7 +3,8 @@
 """The tunnels that are measured: each joins the lab's two sites, and tells which processes carry the packets.
 
 Every tunnel carries 10.1.0.1 (side a) to 10.2.0.1 (side b). Programs other than Debian's are named by environment:
-ADIT_PERF_WIREGUARD_GO, ADIT_PERF_OPENVPN, and ADIT_PERF_PROTOTYPE for a static-key prototype to compare with.
+ADIT_PERF_WIREGUARD_GO (measured beside Debian's), ADIT_PERF_OPENVPN, and ADIT_PERF_PROTOTYPE for a static-key prototype
+to compare with.
 """
 import os
 import re
@@ -149,12 +150,15 @@ class AditToStrongSwan(Tunnel):
 
 
 class WireGuardGo(Tunnel):
-    """wireguard-go on both sides."""
+    """wireguard-go on both sides: Debian's, which is of 2022 and has no offloads."""
     name = "wireguard-go"
     packages = ("wireguard-tools", "wireguard-go")
 
+    def path(self):
+        return program("ADIT_PERF_WIREGUARD_GO_OLD", "wireguard-go", "wireguard-go")
+
     def open(self):
-        path = program("ADIT_PERF_WIREGUARD_GO", "wireguard-go", "wireguard-go")
+        path = self.path()
         wg = program("ADIT_PERF_WG", "wg", "wireguard-tools")
         private = {side: sh(wg, "genkey").strip() for side in ("a", "b")}
         public = {side: sh("sh", "-c", f"echo '{key}' | {wg} pubkey").strip() for side, key in private.items()}
@@ -174,6 +178,17 @@ class WireGuardGo(Tunnel):
             self.lab.ip(side, f"link set {device} mtu 1420 txqueuelen {QUEUE} up")
             self.lab.ip(side, f"route add {theirs.net4} dev {device} src {mine.host4}")
         self.version = sh(path, "--version", check=False).splitlines()[0].strip()
+
+
+class NewerWireGuardGo(WireGuardGo):
+    """Another wireguard-go, such as one of 2025, which has offloads."""
+    name = "wireguard-go, newer"
+
+    def path(self):
+        path = os.environ.get("ADIT_PERF_WIREGUARD_GO")
+        if not path or not os.access(path, os.X_OK):
+            raise Unavailable("no newer wireguard-go: name one by ADIT_PERF_WIREGUARD_GO")
+        return path
 
 
 class OpenVPN(Tunnel):
@@ -224,7 +239,8 @@ class Prototype(Tunnel):
 
 
 TUNNELS = {kind.name: kind for kind in
-           (Plain, Adit, AditTwoWorkers, Prototype, StrongSwan, AditToStrongSwan, WireGuardGo, OpenVPN)}
+           (Plain, Adit, AditTwoWorkers, Prototype, StrongSwan, AditToStrongSwan, WireGuardGo, NewerWireGuardGo,
+            OpenVPN)}
 
 
 def open_tunnel(kind, lab):
