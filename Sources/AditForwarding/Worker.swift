@@ -18,14 +18,17 @@ final class SharedSettings: Sendable {
 
 /// One packet thread: runs both directions to completion, sleeps when there is nothing to do.
 ///
-/// A turn: 1. read the device until it is drained or ``readLimit``, and send; 2. receive once, and write; 3. pass
-/// the quiescent point. Neither direction can starve the other. A lone packet is sent in the turn that read it.
+/// A turn: 1. read the device until it is drained or ``readLimit`` or ``readBytes`` are reached, and send; 2. receive
+/// once, and write; 3. pass the quiescent point. Neither direction can starve the other. A lone packet is sent in the
+/// turn that read it.
 ///
 /// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the
 /// transport once a batch; the walks in between work on concrete types.
 struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     /// Batches read in one turn at most.
     private let readLimit = 16
+    /// Bytes after which a turn reads no more: what was received waits only while these are sealed.
+    private let readBytes = 128 << 10
     /// Super-packets read at once: few, because what is read should still be in the cache when it is sealed.
     private let slotsPerRead = 4
     /// Runs received at once: one, because opening, coalescing and writing it is a whole turn's work.
@@ -117,11 +120,13 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     private mutating func outboundTurn(now: Timestamp, mtu: Int) -> Bool {
         var isActive = false
-        for _ in 0..<readLimit {
+        var bytes = 0
+        for _ in 0..<readLimit where bytes < readBytes {
             _ = device.read(into: packets)
             guard packets.count > 0 else { break }
             isActive = true
             counters.deviceReads.add(packets.count)
+            for slot in 0..<packets.count { unsafe bytes &+= packets.slots[slot].length }
             outbound.begin(packets, now: now, mtu: mtu)
             while case .full = outbound.advance() { flush() }
             guard packets.count == packets.capacity else { break }
