@@ -89,6 +89,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help=f"one round of 2 s, of {', '.join(QUICK)} only")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this measurement; repeatable")
     parser.add_argument("--output", default="perf", metavar="STEM", help="writes STEM.json, .md, .svg and .png (perf)")
+    parser.add_argument("--page", metavar="FILE", help="puts the report between the figures marks of this Markdown page")
     parser.add_argument("--compare", metavar="FILE", help="hold the run against an earlier one's JSON")
     chosen = parser.parse_args()
     if chosen.quick:
@@ -155,6 +156,8 @@ def main():
         file.write(text)
     import chart  # it needs matplotlib, which nothing else does
     chart.draw(document, chosen.output)
+    if chosen.page:
+        report.insert(chosen.page, chosen.output, text)
     print(text)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Adit: Tunnel benchmark
 """Figures as medians with their spread, as a Markdown table, and held against an earlier run."""
+import os
 import statistics
 
 # key of a measurement, its field, what a person reads, scale, digits, whether more is better
@@ -143,3 +144,20 @@ def comparison(document, earlier, subject="Adit"):
         relative = f"{now / then * ceilings[1] / ceilings[0]:.2f}" if all(ceilings) else "–"
         lines.append(f"| {title} | {then * scale:.{digits}f} | {now * scale:.{digits}f} | {now / then:.2f} | {relative} |")
     return "\n".join(lines)
+
+
+MARKS = ("<!-- figures: by scripts/perf --page -->", "<!-- end of figures -->")
+
+
+def insert(page, stem, text):
+    """Puts a report, its picture and where the raw figures are between the marks of a page."""
+    with open(page) as file:
+        before, found, rest = file.read().partition(MARKS[0])
+    _, ended, after = rest.partition(MARKS[1])
+    if not found or not ended:
+        raise SystemExit(f"{page} has no line {MARKS[0]!r} with {MARKS[1]!r} after it")
+    path = os.path.relpath(stem, os.path.dirname(os.path.abspath(page)))
+    picture = f"![TCP throughput, packet rates, CPU and round trips of Adit and its peers]({path}.svg)"
+    with open(page, "w") as file:
+        raw = f"The raw figures: [{path}.json]({path}.json)."
+        file.write(f"{before}{MARKS[0]}\n{picture}\n\n{text.strip()}\n\n{raw}\n{MARKS[1]}{after}")

@@ -78,6 +78,39 @@ import Testing
         #expect(a.counters.bytesOut == b.counters.bytesIn)
     }
 
+    /// What is lost of a received run's end, in bytes, and what that costs its third datagram.
+    @Test(arguments: [
+        (1, DropReason.badICV), (1300, .badICV), (1303, .truncated), (1328, .truncated), (1332, .truncated),
+        (1334, .malformed), (1335, .malformed),
+    ])
+    func aRunThatWasCutOffGivesWhatIsWhole(_ cut: Int, _ reason: DropReason) throws {
+        let (a, b) = try Self.pair { run in
+            var short = run
+            short.bytes.removeLast(cut)
+            return [short]
+        }
+        let tcp = Self.packet(payload: 3 * 1262)
+        a.device.toWorker.put([Packet(bytes: tcp.bytes, offload: SegmentationTests.offload(tcp, size: 1262))])
+        let whole = Array(tcp.segments(of: 1262).prefix(2))
+        #expect(Self.received(b, count: whole.count) == whole)
+        #expect(b.counters.drops == [reason: 1])
+    }
+
+    @Test func jumboPacketsPassATunnelThatLarge() throws {
+        let (a, b) = try Self.pair(mtu: 8938)
+        let udp = Self.packet(isTCP: false, payload: 8910)
+        let tcp = Self.packet(payload: 60_000)
+        let tooLarge = Self.packet(isTCP: false, payload: 8911)
+        a.device.toWorker.put([
+            Packet(bytes: udp.bytes), Packet(bytes: tcp.bytes, offload: SegmentationTests.offload(tcp, size: 8898)),
+            Packet(bytes: tooLarge.bytes),
+        ])
+        let expected = [udp.bytes] + tcp.segments(of: 8898)
+        #expect(Set(Self.received(b, count: expected.count)) == Set(expected))
+        #expect(TestGateway.eventually { a.counters.drops == [.tooBig: 1] })
+        #expect(b.counters.drops.isEmpty)
+    }
+
     @Test func aSuperPacketLeavesInLargeRunsAndArrivesAsOne() throws {
         let (a, b) = try Self.pair()
         let tcp = Self.packet(payload: 40 * 1398)
