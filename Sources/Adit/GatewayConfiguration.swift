@@ -33,6 +33,11 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public var keepAlive: Duration = .seconds(20)
     /// Whether routes to the remote selectors are installed.
     public var installRoutes = true
+    /// The directory into which the keys of every SA are written as Wireshark's tables; nil, the default, writes none.
+    ///
+    /// Whoever can read the files can read the traffic, also traffic that was captured before. They are made with mode
+    /// 0600 in a directory that only its owner may write to; nothing removes them.
+    public var keyLogDirectory: String?
     /// The connections, in order of the file.
     public var connections: [ConnectionConfiguration] = []
 

@@ -19,10 +19,12 @@ final class GatewayParts: Sendable {
     private let natSockets: UDPSocketGroup
     private let ikeSocket: IKESocket
     private let forwarder: any PacketForwarding
+    private let keyLog: KeyLog?
 
     /// Opens a TUN device and the sockets and starts the packet threads.
     init(_ configuration: GatewayConfiguration) throws(SystemError) {
         let workers = configuration.workers ?? Self.workersByDefault
+        keyLog = try Self.keyLog(configuration)
         let device = try TUNDevice(
             TUNDevice.Options(
                 name: configuration.interface, queues: workers,
@@ -39,6 +41,7 @@ final class GatewayParts: Sendable {
 
     /// Opens the sockets and starts the packet threads on an embedder's devices, one thread each.
     init<Device: PacketDevice>(_ configuration: GatewayConfiguration, devices: sending [Device]) throws(SystemError) {
+        keyLog = try Self.keyLog(configuration)
         device = nil
         workers = devices.count
         (table, mailbox) = (SATable(workers: workers), try Mailbox(producers: workers))
@@ -58,7 +61,7 @@ final class GatewayParts: Sendable {
         let parts = ControlParts(
             endpoint: IKEEndpoint(
                 connections: configuration.connections, entropy: .system, limits: Self.limits(configuration),
-                wallClock: .system),
+                wallClock: .system, disclosesKeys: keyLog != nil),
             connections: configuration.connections, table: table, mailbox: mailbox, ikeSocket: ikeSocket,
             natSocket: natSockets.sender, link: device?.index, addresses: configuration.addresses,
             fixedMTU: configuration.mtu, installRoutes: configuration.installRoutes,
@@ -67,7 +70,9 @@ final class GatewayParts: Sendable {
                     path: path, outerFamily: family, ivLength: suite.ivLength, icvLength: suite.icvLength,
                     blockLength: suite.blockLength)
             },
-            mtuChanged: { forwarder.mtu = $0 }, childInstalled: { forwarder.wake() }, report: report, warn: warn)
+            mtuChanged: { forwarder.mtu = $0 }, childInstalled: { forwarder.wake() }, report: report, warn: warn,
+            keyLog: keyLog)
+        if let directory = configuration.keyLogDirectory { warn(Self.keyLogWarning(directory)) }
         do throws(SystemError) {
             try control.start(parts)
         } catch {
@@ -93,6 +98,16 @@ final class GatewayParts: Sendable {
         limits.retransmitTries = configuration.retransmitTries
         limits.keepaliveInterval = configuration.keepAlive
         return limits
+    }
+
+    private static func keyLog(_ configuration: GatewayConfiguration) throws(SystemError) -> KeyLog? {
+        guard let directory = configuration.keyLogDirectory else { return nil }
+        return try KeyLog(directory: directory)
+    }
+
+    private static func keyLogWarning(_ directory: String) -> String {
+        "KEYS ARE WRITTEN TO \(directory): whoever can read \(KeyLog.ikeFile) and \(KeyLog.espFile) there can read "
+            + "this gateway's traffic; remove the files when they have served"
     }
 
     private static func ikeSocket(_ configuration: GatewayConfiguration) throws(SystemError) -> IKESocket {

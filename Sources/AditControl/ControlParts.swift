@@ -39,13 +39,17 @@ package struct ControlParts {
     /// Called with problems of the system.
     package var warn: @Sendable (String) -> Void
 
+    /// Where the keys of every SA are written; nil keeps them.
+    package var keyLog: KeyLog?
+
     /// All of it.
     package init(
         endpoint: IKEEndpoint, connections: [ConnectionConfiguration], table: SATable, mailbox: Mailbox,
         ikeSocket: IKESocket, natSocket: IKESocket, link: UInt32?, addresses: [IPPrefix], fixedMTU: Int?,
         installRoutes: Bool, innerMTU: @escaping @Sendable (CipherSuite, IPAddress.Family, Int) -> Int,
         mtuChanged: @escaping @Sendable (Int) -> Void, childInstalled: @escaping @Sendable () -> Void,
-        report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void
+        report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void,
+        keyLog: KeyLog? = nil
     ) {
         self.endpoint = endpoint
         self.connections = connections
@@ -62,5 +66,6 @@ package struct ControlParts {
         self.childInstalled = childInstalled
         self.report = report
         self.warn = warn
+        self.keyLog = keyLog
     }
 }

@@ -21,6 +21,9 @@ final class EffectApplier {
     private let childInstalled: @Sendable () -> Void
     private let report: @Sendable (IKEReport) -> Void
     private let warn: @Sendable (String) -> Void
+    /// Where keys go when somebody asked for them.
+    private let keyLog: KeyLog?
+    private var keyLogIsFull = false
     /// Every installed pair by our SPI: what its routes and the MTU follow from.
     private var installed: [SPI: ChildSAInstallation] = [:]
     /// Routes that stay while nothing is installed, so that a first packet reaches the tunnel.
@@ -44,6 +47,7 @@ final class EffectApplier {
         childInstalled = parts.childInstalled
         report = parts.report
         warn = parts.warn
+        keyLog = parts.keyLog
         tunnel = try TunnelInterface(
             link: parts.link, mtu: parts.fixedMTU ?? Self.firstMTU(parts), installRoutes: parts.installRoutes,
             warn: parts.warn)
@@ -105,6 +109,7 @@ final class EffectApplier {
         case .sendKeepalive(let local, let remote):
             // RFC 3948 §2.3: one octet 0xFF, without the non-ESP marker.
             natSocket.send([0xff], nonESPMarker: false, local: local.address, remote: remote)
+        case .disclose(let disclosure): noteKeys(keyLog?.add(disclosure))
         case .report(let happened):
             if case .failed(let failure) = happened, failure.connection == nil { lastUnmatchedFailure = failure }
             // Nobody is to hear that a child came up when it did not.
@@ -137,6 +142,7 @@ final class EffectApplier {
             failures.append((child.inboundSPI, "\(error)"))
             return
         }
+        noteKeys(keyLog?.add(child))
         installed[child.inboundSPI] = child
         tunnel.addPeer(child.remote.address)
         tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors)
@@ -161,6 +167,13 @@ final class EffectApplier {
         child.remote = remote
         installed[spi] = child
         lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
+    }
+
+    /// Says once that keys are missing from the log.
+    private func noteKeys(_ written: Bool?) {
+        guard written == false, !keyLogIsFull else { return }
+        keyLogIsFull = true
+        warn("the key log cannot be written: the keys from now on are missing in it")
     }
 
     // MARK: MTU

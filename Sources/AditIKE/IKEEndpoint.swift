@@ -35,6 +35,8 @@ public struct IKEEndpoint: Sendable {
     let entropy: EntropySource
     let limits: IKELimits
     let wallClock: WallClock
+    /// Whether the keys of IKE SAs leave the machine, as ``IKEEffect/disclose(_:)``.
+    let disclosesKeys: Bool
     /// After shutdown nothing is initiated or answered.
     var isShutDown = false
     /// The time of the event being handled.
@@ -47,15 +49,17 @@ public struct IKEEndpoint: Sendable {
 
     /// A machine for `connections`; nothing happens before the first event.
     ///
-    /// Without a `wallClock` no certificate is valid yet.
+    /// Without a `wallClock` no certificate is valid yet. `disclosesKeys` hands the keys of every IKE SA out, to read
+    /// captures with; it is off unless somebody asks for it.
     public init(
         connections: [ConnectionConfiguration], entropy: EntropySource, limits: IKELimits = IKELimits(),
-        wallClock: WallClock = WallClock { 0 }
+        wallClock: WallClock = WallClock { 0 }, disclosesKeys: Bool = false
     ) {
         self.connections = ConnectionTable()
         self.entropy = entropy
         self.limits = limits
         self.wallClock = wallClock
+        self.disclosesKeys = disclosesKeys
         let key = entropy.integer64()
         unprotectedAnswers.key = key
         invalidSPIAnswers.key = key

@@ -60,8 +60,22 @@ public enum IKEEffect: Sendable {
     case moveChild(inboundSPI: SPI, local: Endpoint, remote: Endpoint)
     /// Send a one-octet NAT keepalive (RFC 3948 §2.3).
     case sendKeepalive(local: Endpoint, remote: Endpoint)
+    /// The keys of an IKE SA, for whoever reads captures; only from an endpoint that was made to disclose them.
+    case disclose(IKEKeyDisclosure)
     /// Tell whoever is interested.
     case report(IKEReport)
+}
+
+/// The keys of an IKE SA, as they leave the machine when it was made to disclose them.
+public struct IKEKeyDisclosure: Sendable {
+    /// The initiator's SPI.
+    public var initiatorSPI: IKESPI
+    /// The responder's SPI.
+    public var responderSPI: IKESPI
+    /// What protects its messages.
+    public var suite: CipherSuite
+    /// Its secrets.
+    public var keys: IKESAKeys
 }
 
 /// A pair of ESP SAs as IKE agreed it.

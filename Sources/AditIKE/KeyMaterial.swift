@@ -11,12 +11,19 @@ extension IKEEndpoint {
     }
 
     /// The keys of an IKE SA and what protects its messages; `role` is ours in it.
-    func makeKeying(
+    mutating func makeKeying(
         _ choice: ProposalChoice, _ skeyseed: SecretBytes, _ inputs: KeyInputs, role: IKEReport.Role,
         fragmentation: Bool
     ) -> (IKEKeying, IKESAKeys)? {
         let keys = KeySchedule.ikeSAKeys(
             prf: choice.pseudoRandomFunction, suite: choice.suite, skeyseed: skeyseed, inputs: inputs)
+        if disclosesKeys {
+            effects.append(
+                .disclose(
+                    IKEKeyDisclosure(
+                        initiatorSPI: inputs.initiatorSPI, responderSPI: inputs.responderSPI, suite: choice.suite,
+                        keys: keys)))
+        }
         let (ours, theirs) =
             role == .initiator
             ? (keys.initiatorProtection, keys.responderProtection)

@@ -257,6 +257,7 @@ final class IKEPair {
                 node.children[spi]?.sa.local = local
                 node.children[spi]?.sa.remote = remote
             case .sendKeepalive: node.keepalives += 1
+            case .disclose: node.problems.append("discloses keys that nobody asked for")
             case .report(let report):
                 node.reports.append(report)
                 if case .failed(let failure) = report { node.failures.append(failure) }

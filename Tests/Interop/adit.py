@@ -52,14 +52,14 @@ def document(gateway, connections):
 class Gateway:
     """`adit run` in a side's namespace; not yet running when made."""
 
-    def __init__(self, lab, program, side, connections=None, text=None, **gateway):
+    def __init__(self, lab, program, side, connections=None, text=None, options=(), **gateway):
         self.lab, self.program, self.side = lab, program, side
         self.folder = os.path.join(lab.folder, f"adit-{side}")
         os.makedirs(self.folder, exist_ok=True)
         self.file = os.path.join(self.folder, "adit.toml")
         self.log = os.path.join(self.folder, "adit.log")
         self.control = os.path.join(self.folder, "control.sock")
-        self.process = None
+        self.process, self.options = None, list(options)
         settings = {"interface": "adit0", "control": self.control, **DEFAULTS, **gateway}
         self.write(text if text is not None else document(settings, connections or {"peer": connection(lab, side)}))
 
@@ -72,7 +72,7 @@ class Gateway:
     def launch(self, *prefix):
         """Starts the process; `prefix` is a program that starts it in turn."""
         self.process = self.lab.start(self.side, *prefix, self.program, "run", "--config", self.file,
-                                      "--log-level", "debug", log=self.log)
+                                      "--log-level", "debug", *self.options, log=self.log)
         return self
 
     def start(self):

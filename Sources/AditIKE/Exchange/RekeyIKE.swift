@@ -169,7 +169,7 @@ extension IKEEndpoint {
         retire(&sa, .linger)
     }
 
-    private func successorKeying(
+    private mutating func successorKeying(
         _ old: IKEKeying, _ choice: ProposalChoice, _ secret: SecretBytes, role: IKEReport.Role, _ inputs: KeyInputs
     ) -> IKEKeying? {
         // RFC 7296 §2.18: the old SA's PRF and SK_d make the seed, the new PRF the keys.

@@ -19,6 +19,10 @@ struct RunCommand: ParsableCommand {
             It needs the right to make a TUN device and, for ports below 1024, to bind them: run it as root or with \
             the capabilities CAP_NET_ADMIN and CAP_NET_BIND_SERVICE.
 
+            --key-log DIR writes the keys of every SA to DIR/ikev2_decryption_table and DIR/esp_sa, as Wireshark reads \
+            them from its configuration directory. Whoever has these files can read the traffic. They are made with \
+            mode 600, in a directory that only its owner may write to; nothing removes them.
+
             SIGNALS
               SIGTERM, SIGINT   delete the SAs at the peers, remove routes and interface, exit 0 within 2 s
               SIGHUP            read the configuration again, as 'adit reload'; after an error nothing changes
@@ -27,22 +31,29 @@ struct RunCommand: ParsableCommand {
               adit run
               adit run --config ./adit.toml --control ./control.sock --log-level debug
               adit run --log-format json 2>> /var/log/adit.json
+              adit run --key-log ~/.config/wireshark    only to look into a capture
             """)
 
     @OptionGroup var file: ConfigurationOptions
     @OptionGroup var control: ControlOptions
     @Option(help: ArgumentHelp("The least severe level to log; overrides log_level.", valueName: "level"))
     var logLevel: LogThreshold?
+    @Option(
+        help: ArgumentHelp(
+            "Write the keys of all SAs into this directory, for Wireshark. DANGEROUS.", valueName: "dir"),
+        completion: .directory)
+    var keyLog: String?
     @Option(help: ArgumentHelp("How a line of the log is written.", valueName: "format"))
     var logFormat = LogFormat.text
 
     func run() throws {
         let checked = ConfigurationFile.load(file.config)
-        guard let configuration = checked.gateway else {
+        guard var configuration = checked.gateway else {
             for problem in checked.problems { writeToStandardError(problem.description + "\n") }
             throw CommandFailure.failed(
                 "\(count(checked.errors.count, "error")) in \(file.config); nothing was started")
         }
+        configuration.keyLogDirectory = keyLog
         let logger = makeLogger(checked.settings)
         for problem in checked.problems { logger.warning("\(problem.description)") }
         let signals = ProcessSignals()
