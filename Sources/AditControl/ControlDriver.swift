@@ -36,6 +36,7 @@ final class ControlDriver {
         try poll.add(requests.wakeUp.descriptor, token: 0)
         try poll.add(mailbox.descriptor, token: 1)
         for descriptor in ikeSocket.descriptors { try poll.add(descriptor, token: 2) }
+        try poll.add(applier.resolverDescriptor, token: 3)
     }
 
     /// Runs until asked to stop.
@@ -44,6 +45,7 @@ final class ControlDriver {
         while !stopping {
             _ = poll.wait(until: wakeAt())
             for request in requests.take() { answer(request) }
+            for answer in applier.takeAnswers() { handle(answer) }
             receiveIKE()
             drainMailbox()
             if let deadline = endpoint.nextDeadline, deadline <= MonotonicClock.now() { handle(.deadline) }

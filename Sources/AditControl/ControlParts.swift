@@ -42,6 +42,9 @@ package struct ControlParts {
     /// Where the keys of every SA are written; nil keeps them.
     package var keyLog: KeyLog?
 
+    /// How host names are looked up, on a thread where that may take its time.
+    package var lookup: @Sendable (String) -> HostLookup
+
     /// All of it.
     package init(
         endpoint: IKEEndpoint, connections: [ConnectionConfiguration], table: SATable, mailbox: Mailbox,
@@ -49,7 +52,7 @@ package struct ControlParts {
         installRoutes: Bool, innerMTU: @escaping @Sendable (CipherSuite, IPAddress.Family, Int) -> Int,
         mtuChanged: @escaping @Sendable (Int) -> Void, childInstalled: @escaping @Sendable () -> Void,
         report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void,
-        keyLog: KeyLog? = nil
+        keyLog: KeyLog? = nil, lookup: @escaping @Sendable (String) -> HostLookup = NameResolver.systemLookup
     ) {
         self.endpoint = endpoint
         self.connections = connections
@@ -67,5 +70,6 @@ package struct ControlParts {
         self.report = report
         self.warn = warn
         self.keyLog = keyLog
+        self.lookup = lookup
     }
 }

@@ -14,6 +14,11 @@ final class EffectApplier {
     private let ikeSocket: IKESocket
     private let natSocket: IKESocket
     private let tunnel: TunnelInterface
+    private let resolver: NameResolver
+    /// The connections whose names are being looked up, by the token of the question.
+    private var questions: [UInt32: String] = [:]
+    /// What the names of connections were found to mean: addresses that stay reachable outside the tunnel.
+    private var resolvedPeers: [String: [IPAddress]] = [:]
     private let addresses: [IPPrefix]
     private let fixedMTU: Int?
     private let innerMTU: @Sendable (CipherSuite, IPAddress.Family, Int) -> Int
@@ -39,6 +44,7 @@ final class EffectApplier {
         table = parts.table
         self.policies = policies
         ikeSocket = parts.ikeSocket
+        resolver = try NameResolver(lookup: parts.lookup)
         natSocket = parts.natSocket
         addresses = parts.addresses
         fixedMTU = parts.fixedMTU
@@ -77,6 +83,32 @@ final class EffectApplier {
         for child in trapped { tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors) }
         for child in before { tunnel.removeRoutes(to: child.remoteSelectors) }
         for peer in peersBefore { tunnel.removePeer(peer) }
+        let names = Set(connections.map(\.name))
+        for name in resolvedPeers.keys where !names.contains(name) { keepReachable([], of: name) }
+    }
+
+    // MARK: Host names
+
+    /// Readable while ``takeAnswers()`` has something.
+    var resolverDescriptor: CInt { resolver.descriptor }
+
+    /// Names that were looked up since; their addresses are reachable outside the tunnel from now on.
+    func takeAnswers() -> [IKEEvent] {
+        guard !questions.isEmpty else { return [] }
+        return resolver.take().map { token, lookups in
+            if let connection = questions.removeValue(forKey: token), lookups.contains(where: { $0.failure == nil }) {
+                keepReachable(lookups.flatMap(\.addresses), of: connection)
+            }
+            return .resolved(
+                token: token,
+                lookups.map { NameResolution(name: $0.name, addresses: $0.addresses, failure: $0.failure) })
+        }
+    }
+
+    private func keepReachable(_ peers: [IPAddress], of connection: String) {
+        for peer in peers { tunnel.addPeer(peer) }
+        for peer in resolvedPeers[connection] ?? [] { tunnel.removePeer(peer) }
+        resolvedPeers[connection] = peers.isEmpty ? nil : peers
     }
 
     /// Takes the routes back; the interface goes with its descriptors.
@@ -109,6 +141,9 @@ final class EffectApplier {
         case .sendKeepalive(let local, let remote):
             // RFC 3948 §2.3: one octet 0xFF, without the non-ESP marker.
             natSocket.send([0xff], nonESPMarker: false, local: local.address, remote: remote)
+        case .resolve(let connection, let names, let token):
+            questions[token] = connection
+            resolver.ask(names, token: token)
         case .disclose(let disclosure): noteKeys(keyLog?.add(disclosure))
         case .report(let happened):
             if case .failed(let failure) = happened, failure.connection == nil { lastUnmatchedFailure = failure }

@@ -37,7 +37,7 @@ extension IKEEndpoint {
         let children = child.map { connection.child($0).map { [$0] } ?? [] } ?? connection.all
         connections[id]?.failures = 0
         connections[id]?.notBefore = nil
-        connections[id]?.remoteIndex = 0
+        connections[id]?.tried = []
         bring(id, children)
     }
 
@@ -86,6 +86,8 @@ extension IKEEndpoint {
     /// Ends all IKE SAs of a connection and forgets what it wanted.
     private mutating func takeDown(_ id: ConnectionID, reason: String) {
         timers.cancel(.initiate(id))
+        timers.cancel(.resolution(id))
+        connections[id]?.resolving = nil
         connections[id]?.wanted = []
         connections[id]?.failures = 0
         connections[id]?.notBefore = nil

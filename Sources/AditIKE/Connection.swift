@@ -29,8 +29,12 @@ struct Connection: Sendable {
     var failures = 0
     /// No attempt before this, after a failure.
     var notBefore: Timestamp?
-    /// Which of the remote addresses the next attempt goes to.
-    var remoteIndex = 0
+    /// The remote addresses that were tried in this round.
+    var tried: [IPAddress] = []
+    /// What the configured names were found to mean.
+    var resolved: [String: [IPAddress]] = [:]
+    /// The children of an attempt that waits for names; nil when none does.
+    var resolving: [Int]?
     /// Whether the last attempt of ours failed.
     var hasFailed = false
     /// Why the last attempt of either side failed; nil after a success.
@@ -42,7 +46,7 @@ struct Connection: Sendable {
     }
 
     /// Whether we know where the peer is.
-    var canInitiate: Bool { !configuration.remoteAddresses.isEmpty }
+    var canInitiate: Bool { configuration.hasRemote }
 
     /// The newest of the authenticated IKE SAs.
     var newest: IKESPI? { established.max { $0.value < $1.value }?.key }

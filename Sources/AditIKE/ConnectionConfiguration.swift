@@ -9,8 +9,11 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var name: String
     /// Our outer addresses to use; empty means whichever the system routes by.
     public var localAddresses: [IPAddress] = []
-    /// The peer's outer addresses, tried in turn; empty means any peer (`%any`, responder only).
+    /// The peer's outer addresses, tried in turn; empty, and no names, means any peer (`%any`, responder only).
     public var remoteAddresses: [IPAddress] = []
+    /// Host names of the peer, looked up again for each attempt. Such a peer may call from any address: only its
+    /// identity counts.
+    public var remoteNames: [RemoteName] = []
     /// The peer's UDP port for the first message.
     public var remotePort: UInt16 = 500
     /// Who we say we are; nil sends the subject of our certificate, or without one our outer address.
@@ -37,6 +40,9 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var fragmentation = true
     /// Whether legacy algorithms (MODP 1024/1536, 3DES, MD5) may be negotiated.
     public var allowLegacy = false
+
+    /// Whether it is known where the peer is, or by which name.
+    public var hasRemote: Bool { !remoteAddresses.isEmpty || !remoteNames.isEmpty }
 
     /// What to do when the peer no longer answers.
     public enum DeadPeerAction: String, Sendable, CaseIterable { case restart, trap, clear }

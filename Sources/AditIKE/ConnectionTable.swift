@@ -141,7 +141,7 @@ struct ConnectionTable: Sendable {
 
     private mutating func insertIntoIndex(_ id: ConnectionID, _ configuration: ConnectionConfiguration) {
         for address in Set(configuration.remoteAddresses) { byAddress[address, default: []].append(id) }
-        guard configuration.remoteAddresses.isEmpty else { return }
+        guard configuration.remoteAddresses.isEmpty || !configuration.remoteNames.isEmpty else { return }
         anyAddress[configuration.remoteID.flatMap(Self.indexed), default: []].append(id)
         let same = representatives[configuration.proposals] ?? []
         // Connections on different local addresses, with other NAT or fragmentation wishes, are not the same.

@@ -31,7 +31,11 @@ extension IKEEndpoint {
                 lastInbound: now))
         register(&sa)
         guard let id = sa.connection else { return }
-        if connections[id]?.attempt == sa.spi { connections[id]?.attempt = nil }
+        if connections[id]?.attempt == sa.spi {
+            connections[id]?.attempt = nil
+            // The address that works is the first one when the IKE SA is lost.
+            connections[id]?.tried.removeAll { $0 == sa.remote.address }
+        }
         connections[id]?.lastFailure = nil
         connections[id]?.hasFailed = false
         connections[id]?.notBefore = nil

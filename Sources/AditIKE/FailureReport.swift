@@ -14,6 +14,7 @@ public struct FailureReport: Sendable, Equatable, Error {
         case certificateUntrusted = "certificate_untrusted"
         case peerUnreachable = "peer_unreachable"
         case timeout = "timeout"
+        case nameResolutionFailed = "name_resolution_failed"
         case peerNotify = "peer_notify"
         case invalidSyntax = "invalid_syntax"
         case unsupportedCriticalPayload = "unsupported_critical_payload"

@@ -61,10 +61,10 @@ extension IKEEndpoint {
         guard let connection = connections[id] else { return }
         connections[id]?.lastFailure = report
         connections[id]?.hasFailed = true
-        connections[id]?.remoteIndex =
-            (connection.remoteIndex + 1) % max(connection.configuration.remoteAddresses.count, 1)
+        let isLast = !connection.hasUntriedRemote
+        if isLast { connections[id]?.tried = [] }
         let unreachable = report.code == .peerUnreachable || report.code == .timeout
-        if unreachable, connections[id]?.remoteIndex != 0 {
+        if unreachable, !isLast {
             bring(id, children)
             return
         }

@@ -84,6 +84,7 @@ public struct IKEEndpoint: Sendable {
         case .peerMoved(let spi, let remote): peerMoved(spi, to: remote)
         case .unknownSPI(let spi, let remote): reportUnknownSPI(spi, to: remote)
         case .installationFailed(let spi, let reason): installationFailed(spi, reason)
+        case .resolved(let token, let answers): resolved(token, answers)
         case .deadline: break
         }
         runTimers()
@@ -119,6 +120,7 @@ public struct IKEEndpoint: Sendable {
         case .rival(let spi): resolveRival(spi)
         case .rekeyChild(let spi): addTask(.rekeyChild(spi), childSPI: spi)
         case .expireChild(let spi): expireChild(spi)
+        case .resolution(let id): expireResolution(id)
         case .initiate(let id): initiateDue(id)
         }
     }
@@ -155,6 +157,8 @@ public struct IKELimits: Sendable {
     /// The longest IKE message in bytes that is sent in one datagram when the peer takes fragments (RFC 7383 §2.5.1):
     /// with IPv6 and UDP headers and the non-ESP marker, 1280 bytes.
     public var fragmentSize = 1228
+    /// The names of a connection's peer are looked up within this, or not.
+    public var resolutionTimeout: Duration = .seconds(10)
     /// The wait after the first failed attempt of a connection that starts by itself; doubled after each further one.
     public var initiateBackOffInitial: Duration = .seconds(1)
     /// The longest wait between attempts.

@@ -25,6 +25,8 @@ public enum IKEEvent: Sendable {
     case unknownSPI(SPI, from: Endpoint)
     /// The data plane could not take the pair of ESP SAs of an ``IKEEffect/installChild(_:)``.
     case installationFailed(inboundSPI: SPI, reason: String)
+    /// What became of the names of an ``IKEEffect/resolve(connection:names:token:)``.
+    case resolved(token: UInt32, [NameResolution])
     /// ``IKEEndpoint/nextDeadline`` has passed.
     case deadline
 }
@@ -60,6 +62,8 @@ public enum IKEEffect: Sendable {
     case moveChild(inboundSPI: SPI, local: Endpoint, remote: Endpoint)
     /// Send a one-octet NAT keepalive (RFC 3948 §2.3).
     case sendKeepalive(local: Endpoint, remote: Endpoint)
+    /// Look up host names, and answer with an ``IKEEvent/resolved(token:_:)`` of the same token.
+    case resolve(connection: String, names: [String], token: UInt32)
     /// The keys of an IKE SA, for whoever reads captures; only from an endpoint that was made to disclose them.
     case disclose(IKEKeyDisclosure)
     /// Tell whoever is interested.

@@ -32,7 +32,7 @@ extension IKEEndpoint {
     private func state(of connection: Connection) -> ConnectionStatus.State {
         if !connection.established.isEmpty { return .established }
         if connection.held { return .down }
-        if connection.attempt != nil { return .connecting }
+        if connection.attempt != nil || connection.resolving != nil { return .connecting }
         if connection.hasFailed { return .failed }
         guard connection.canInitiate else { return .waiting }
         let actions = connection.configuration.children.map(\.startAction)

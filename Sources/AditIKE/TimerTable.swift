@@ -25,6 +25,8 @@ enum IKETimer: Hashable, Sendable {
     case rekeyChild(SPI)
     /// A Child SA that could not be rekeyed is deleted.
     case expireChild(SPI)
+    /// The names of a connection's peer were not looked up in time.
+    case resolution(ConnectionID)
     /// A connection is initiated again.
     case initiate(ConnectionID)
 }

@@ -84,6 +84,8 @@ final class Node {
     var blackholed = 0
     var keepalives = 0
     var sent: [[UInt8]] = []
+    /// Names that the endpoint wants to be looked up.
+    var questions: [(names: [String], token: UInt32)] = []
     var isAlive = true
 
     init(_ name: String, _ address: IPAddress, _ endpoint: IKEEndpoint) {
@@ -257,6 +259,7 @@ final class IKEPair {
                 node.children[spi]?.sa.local = local
                 node.children[spi]?.sa.remote = remote
             case .sendKeepalive: node.keepalives += 1
+            case .resolve(_, let names, let token): node.questions.append((names, token))
             case .disclose: node.problems.append("discloses keys that nobody asked for")
             case .report(let report):
                 node.reports.append(report)

@@ -174,6 +174,7 @@ package final class Simulation {
             note("\(gateway.name)   moves \(spi) to \(remote)")
             gateway.dataPlane.move(spi, local: local, remote: remote)
         case .sendKeepalive(let local, let remote): send(.keepalive, [0xff], gateway, local: local, remote: remote)
+        case .resolve, .disclose: note("\(gateway.name)   asks for what no simulated gateway is configured for")
         case .report(let report):
             note("\(gateway.name)   reports: \(report.summary)")
             gateway.reports.append(report)

@@ -8,11 +8,11 @@ internal import AditWire
 
 extension IKEEndpoint {
     /// Sends the first message of a new IKE SA for `children` of a connection.
-    mutating func initiate(_ id: ConnectionID, children: [Int]) {
+    mutating func initiate(_ id: ConnectionID, children: [Int], isResolved: Bool = false) {
         guard let connection = connections[id], connection.canInitiate, !children.isEmpty else { return }
         let configuration = connection.configuration
-        let addresses = configuration.remoteAddresses
-        let remote = Endpoint(addresses[connection.remoteIndex % addresses.count], port: configuration.remotePort)
+        guard let address = remoteForAttempt(id, children, isResolved: isResolved) else { return }
+        let remote = Endpoint(address, port: configuration.remotePort)
         let local = Endpoint(
             configuration.localAddresses.first { $0.family == remote.address.family }
                 ?? IPAddress.bounds(of: remote.address.family).first,

@@ -52,7 +52,7 @@ extension ConfigurationKey {
     static let connection = [
         ConfigurationKey("version", "2 (IKEv2)", "2"),
         ConfigurationKey("local_addrs", "a list of IPv4 or IPv6 addresses", "[] (the route decides)"),
-        ConfigurationKey("remote_addrs", "a list of IPv4 or IPv6 addresses, or \"%any\"", "\"%any\""),
+        ConfigurationKey("remote_addrs", "a list of IPv4 or IPv6 addresses and host names, or \"%any\"", "\"%any\""),
         ConfigurationKey("remote_port", "a number from 1 to 65535", "500"),
         ConfigurationKey("local_id", identityForms, "the certificate's subject, else our outer address"),
         ConfigurationKey("remote_id", identityForms + ", or \"%any\"", "\"%any\""),

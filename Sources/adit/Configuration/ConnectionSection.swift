@@ -27,12 +27,13 @@ struct ConnectionSection {
         let authentication = AuthenticationReader(reader: reader, context: context).read()
         let remote = remoteAddresses()
         let allowLegacy = reader.boolean("allow_legacy") ?? false
-        let children = childSections(anyPeer: remote?.isEmpty ?? false, allowLegacy: allowLegacy).map { $0.read() }
+        let children = childSections(anyPeer: remote?.isAny ?? false, allowLegacy: allowLegacy).map { $0.read() }
         checkChildren(children.compactMap(\.self))
         var connection = ConnectionConfiguration(
             name: name, authentication: authentication ?? .preSharedKey(SecretBytes([])),
             children: children.compactMap(\.self))
-        connection.remoteAddresses = remote ?? []
+        connection.remoteAddresses = remote?.addresses ?? []
+        connection.remoteNames = remote?.names ?? []
         connection.localAddresses = addresses("local_addrs") ?? []
         connection.allowLegacy = allowLegacy
         if let port = reader.integer("remote_port", in: 1...65_535) { connection.remotePort = UInt16(port) }
@@ -87,19 +88,58 @@ struct ConnectionSection {
         reader.refuse("version", found: found)
     }
 
-    /// The peer's addresses; empty for any peer, nil after an error.
-    private func remoteAddresses() -> [IPAddress]? {
-        guard reader.has("remote_addrs") else { return [] }
+    /// Where the peer is.
+    private struct Remote {
+        var addresses: [IPAddress] = []
+        var names: [RemoteName] = []
+        var isAny: Bool { addresses.isEmpty && names.isEmpty }
+    }
+
+    /// Where the peer is; nil after an error.
+    private func remoteAddresses() -> Remote? {
+        guard reader.has("remote_addrs") else { return Remote() }
         guard let items = reader.strings("remote_addrs", limit: addressLimit) else { return nil }
         if items.contains(where: { $0.text == anyPeer }) {
             guard items.count == 1 else {
                 reader.refuse("remote_addrs", found: "\"%any\" beside other addresses")
                 return nil
             }
-            return []
+            return Remote()
         }
-        return parse(items, "remote_addrs")
+        var remote = Remote()
+        var isRefused = false
+        for item in items {
+            if let address = IPAddress(item.text) {
+                remote.addresses.append(address)
+            } else if isHostName(item.text) {
+                remote.names.append(RemoteName(item.text, position: remote.addresses.count))
+            } else {
+                reader.refuse("remote_addrs", found: quoted(item.text), item: item.index)
+                isRefused = true
+            }
+        }
+        return isRefused ? nil : remote
     }
+
+    /// RFC 1123 §2.1: labels of letters, digits and hyphens (and the underscore that some use); the last one is no
+    /// number, so that a mistyped address is not looked up.
+    private func isHostName(_ text: String) -> Bool {
+        let name = text.hasSuffix(".") ? text.dropLast() : text[...]
+        let labels = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard (1...253).contains(name.utf8.count), let last = labels.last, !last.utf8.allSatisfy(isDigit) else {
+            return false
+        }
+        return labels.allSatisfy { label in
+            (1...63).contains(label.utf8.count) && !label.hasPrefix("-") && !label.hasSuffix("-")
+                && label.utf8.allSatisfy {
+                    isDigit($0) || isLetter($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+                }
+        }
+    }
+
+    private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+    private func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte | 0x20) }
 
     private func addresses(_ key: String) -> [IPAddress]? {
         guard let items = reader.strings(key, limit: addressLimit, mayBeEmpty: true) else { return nil }
@@ -109,9 +149,7 @@ struct ConnectionSection {
     private func parse(_ items: [TableReader.Item], _ key: String) -> [IPAddress]? {
         let addresses = items.map { item -> IPAddress? in
             guard let address = IPAddress(item.text) else {
-                let isName = item.text.utf8.contains { (0x67...0x7a).contains($0) }
-                let note = isName ? " (host names are not looked up by this version)" : ""
-                reader.refuse(key, found: quoted(item.text) + note, item: item.index)
+                reader.refuse(key, found: quoted(item.text), item: item.index)
                 return nil
             }
             return address

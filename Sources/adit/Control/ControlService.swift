@@ -63,7 +63,7 @@ struct ControlService: Sendable {
                 missing.subtract(now.children.filter { $0.phase == .installed }.map(\.name))
             }
             if now?.state == .established, missing.isEmpty { return done("\(name) is up already", channel) }
-            if connection?.remoteAddresses.isEmpty ?? true {
+            if connection?.hasRemote != true {
                 return fail(
                     "peer_unreachable", "\(name) has no address to connect to",
                     "wait for the peer, or set remote_addrs in the configuration", channel)

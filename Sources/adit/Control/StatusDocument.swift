@@ -81,7 +81,10 @@ struct StatusDocument {
 
     private func remotePeer(_ sa: IKESAStatus?, _ configured: ConnectionConfiguration?) -> JSONValue {
         let planned = configured.flatMap { connection in
-            connection.remoteAddresses.first.map { Endpoint($0, port: connection.remotePort).description }
+            if let name = connection.remoteNames.first, name.position == 0 {
+                return "\(name.name):\(connection.remotePort)"
+            }
+            return connection.remoteAddresses.first.map { Endpoint($0, port: connection.remotePort).description }
         }
         let identity = sa?.remoteID ?? configured?.remoteID
         return .object([
