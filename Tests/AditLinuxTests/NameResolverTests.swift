@@ -70,7 +70,9 @@ import Testing
 
     @Test func theSystemKnowsItsOwnName() {
         let found = NameResolver.systemLookup("localhost")
-        #expect(found.failure == nil && found.addresses.contains { $0.description == "127.0.0.1" || $0.description == "::1" })
+        #expect(
+            found.failure == nil
+                && found.addresses.contains { $0.description == "127.0.0.1" || $0.description == "::1" })
         #expect(NameResolver.systemLookup("192.0.2.7").addresses == [IPAddress("192.0.2.7")!])
         let none = NameResolver.systemLookup("a name with spaces")
         #expect(none.addresses.isEmpty && none.failure?.isEmpty == false)

@@ -30,10 +30,10 @@ def test_a_session_with_rekeys_can_be_read(lab, program, suite, esp):
     capture = Capture(lab, "b")
     a.up()
     packets = 0
-    for rekey in ([], ["--ike"], []):
+    for rekey in (None, [], ["--ike"], []):
         if rekey is not None:
-        done = b.command("rekey", "peer", *rekey)
-        assert done.returncode == 0, done.stderr
+            done = b.command("rekey", "peer", *rekey)
+            assert done.returncode == 0, done.stderr
         assert lab.ping("a", count=5).received == 5
         packets += 10
     done = a.command("rekey", "peer", "--ike")

@@ -214,18 +214,23 @@ extension ControlAnswer {
             remote_ts = "10.2.0.0/16"
             """
         let path = try directory.write("adit.toml", good.utf8)
-        #expect(
-            ask(.reload, gateway, names: ["hq", "lab"], path: path).map(\.words) == [
-                "result 1 connection: 0 unchanged, 0 changed, 1 added, 2 removed; what changed in [gateway] takes "
-                    + "effect after a restart"
-            ])
+        let plan = [
+            "progress + new: added", "progress - hq: removed; its SAs are deleted",
+            "progress - lab: removed; its SAs are deleted",
+            "progress ! [gateway]: mtu = 1400; takes effect after a restart",
+            "result 1 connection: 0 unchanged, 0 changed, 1 added, 2 removed",
+        ]
+        let planned = ask(.reload(dryRun: true), gateway, names: ["hq", "lab"], path: path).map(\.words)
+        #expect(planned.dropLast() == plan.dropLast() && gateway.state.withLock { $0.commands.isEmpty })
+        #expect(planned.last == (plan.last ?? "") + " (a dry run: nothing was changed)")
+        #expect(ask(.reload(dryRun: false), gateway, names: ["hq", "lab"], path: path).map(\.words) == plan)
         guard case .configure(let connections) = gateway.state.withLock({ $0.commands.first }) else {
             return failed("another command")
         }
         #expect(connections.map(\.name) == ["new"])
         try directory.write("adit.toml", Array((good + "\nesm = true\n").utf8))
         #expect(
-            ask(.reload, gateway, path: path).map(\.words) == [
+            ask(.reload(dryRun: false), gateway, path: path).map(\.words) == [
                 "progress \(path):8: connections.new.esm: unknown key; did you mean \"esn\"?",
                 "error configuration: nothing was changed; correct the file and reload again",
             ])

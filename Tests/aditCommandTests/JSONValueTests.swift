@@ -58,7 +58,8 @@ import Testing
     @Test func requestsRoundTrip() {
         let requests: [ControlRequest] = [
             .status, .up(connection: "hq"), .down(connection: "a b"), .rekey(connection: "x", ike: true),
-            .rekey(connection: "x", ike: false), .explain(connection: nil), .explain(connection: "hq"), .reload,
+            .rekey(connection: "x", ike: false), .explain(connection: nil), .explain(connection: "hq"),
+            .reload(dryRun: false), .reload(dryRun: true),
         ]
         for request in requests { #expect(ControlRequest(parsing: Array(request.json.text.utf8)) == request) }
         for text in [#"{"request":"up"}"#, #"{"request":"fly"}"#, "[]", #"{"connection":"x"}"#, #"{"request":1}"#] {

@@ -56,24 +56,6 @@ struct RekeyCommand: ParsableCommand {
     func run() throws { try performNamed(.rekey(connection: name, ike: ike), control) }
 }
 
-/// `adit reload`
-struct ReloadCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "reload",
-        abstract: "Make the gateway read its configuration again.",
-        discussion: """
-            Connections that did not change keep their SAs; removed ones are deleted. After an error nothing changes, \
-            and the errors are printed as 'adit check' prints them. What changed in [gateway] needs a restart.
-
-            EXAMPLES
-              adit check && adit reload
-            """)
-
-    @OptionGroup var control: ControlOptions
-
-    func run() throws { try performNamed(.reload, control) }
-}
-
 /// Sends a request, prints its progress and its outcome.
 private func performNamed(_ request: ControlRequest, _ control: ControlOptions) throws {
     let result = try ControlClient(path: control.path).perform(request) { writeToStandardOutput(printable($0) + "\n") }

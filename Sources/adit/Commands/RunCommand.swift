@@ -66,14 +66,14 @@ struct RunCommand: ParsableCommand {
         } catch {
             throw CommandFailure.failed(error.description)
         }
-        serve(gateway, configuration, server, signals, logger)
+        serve(gateway, configuration, checked.settings, server, signals, logger)
     }
 
     private func serve(
-        _ gateway: Gateway, _ configuration: GatewayConfiguration, _ server: ControlServer, _ signals: ProcessSignals,
-        _ logger: Logger
+        _ gateway: Gateway, _ configuration: GatewayConfiguration, _ settings: ConfigurationFile.ExecutableSettings,
+        _ server: ControlServer, _ signals: ProcessSignals, _ logger: Logger
     ) {
-        let active = ActiveConfiguration(path: file.config, configuration, logger)
+        let active = ActiveConfiguration(path: file.config, configuration, settings, logger)
         let log = TransitionLog(logger)
         let hub = EventHub()
         let drained = DispatchSemaphore(value: 0)

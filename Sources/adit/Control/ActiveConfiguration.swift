@@ -13,56 +13,81 @@ final class ActiveConfiguration: Sendable {
         var problems: [String]
     }
 
+    /// What a reload did, or would do.
+    struct Outcome: Sendable {
+        var plan: ReloadPlan
+        /// What is doubtful in the new file.
+        var warnings: [String]
+    }
+
+    private struct State: Sendable {
+        var configuration: GatewayConfiguration
+        var settings: ConfigurationFile.ExecutableSettings
+    }
+
     private let path: String
     private let logger: Logger
-    private let configuration: Mutex<GatewayConfiguration>
+    private let state: Mutex<State>
 
-    init(path: String, _ configuration: GatewayConfiguration, _ logger: Logger) {
+    init(
+        path: String, _ configuration: GatewayConfiguration,
+        _ settings: ConfigurationFile.ExecutableSettings = .init(), _ logger: Logger
+    ) {
         self.path = path
         self.logger = logger
-        self.configuration = Mutex(configuration)
+        state = Mutex(State(configuration: configuration, settings: settings))
     }
 
     /// The configuration in force.
-    var current: GatewayConfiguration { configuration.withLock { $0 } }
+    var current: GatewayConfiguration { state.withLock { $0.configuration } }
 
-    /// Reads the file again and hands its connections to `gateway`; on an error nothing changes.
-    func reload(into gateway: some ControlledGateway) -> Result<String, Refusal> {
-        let file = ConfigurationFile.load(path)
-        for problem in file.problems {
-            logger.log(level: problem.severity == .error ? .error : .warning, "\(problem.description)")
-        }
-        guard let next = file.gateway else {
-            logger.error("reload refused, nothing was changed")
-            return .failure(Refusal(problems: file.errors.map(\.description)))
-        }
-        // One reload at a time: what the gateway is told last is what is kept here.
-        let summary = configuration.withLock { current -> String? in
-            guard gateway.perform(.configure(next.connections)) else { return nil }
-            let summary = Self.difference(current, next)
-            current.connections = next.connections
-            return summary
-        }
-        guard let summary else {
-            logger.error("reload refused, nothing was changed: too many requests wait for the gateway")
-            return .failure(Refusal(problems: ["too many requests wait for the gateway; try again"]))
-        }
-        logger.info("configuration reloaded: \(summary)")
-        return .success(summary)
+    /// Reads the file again and says what a reload would do.
+    func plan() -> Result<Outcome, Refusal> {
+        read().map { next, outcome in outcome(state.withLock { $0 }) }
     }
 
-    private static func difference(_ old: GatewayConfiguration, _ new: GatewayConfiguration) -> String {
-        let before = Dictionary(old.connections.map { ($0.name, $0) }) { first, _ in first }
-        let names = Set(new.connections.map(\.name))
-        let kept = new.connections.filter { before[$0.name] == $0 }.count
-        let added = new.connections.filter { before[$0.name] == nil }.count
-        let removed = old.connections.filter { !names.contains($0.name) }.count
-        let changed = new.connections.count - kept - added
-        var text = "\(count(new.connections.count, "connection")): \(kept) unchanged, \(changed) changed, "
-        text += "\(added) added, \(removed) removed"
-        var section = new
-        section.connections = old.connections
-        if section != old { text += "; what changed in [gateway] takes effect after a restart" }
-        return text
+    /// Reads the file again, makes a plan and hands the connections to `gateway`; on an error nothing changes.
+    func reload(into gateway: some ControlledGateway) -> Result<Outcome, Refusal> {
+        switch read() {
+        case .failure(let refusal):
+            for problem in refusal.problems { logger.error("\(problem)") }
+            logger.error("reload refused, nothing was changed")
+            return .failure(refusal)
+        case .success(let (next, makeOutcome)):
+            // One reload at a time: what the gateway is told last is what is kept here.
+            let outcome = state.withLock { state -> Outcome? in
+                guard gateway.perform(.configure(next.connections)) else { return nil }
+                let outcome = makeOutcome(state)
+                state.configuration.connections = next.connections
+                return outcome
+            }
+            guard let outcome else {
+                logger.error("reload refused, nothing was changed: too many requests wait for the gateway")
+                return .failure(Refusal(problems: ["too many requests wait for the gateway; try again"]))
+            }
+            for warning in outcome.warnings { logger.warning("\(warning)") }
+            for line in outcome.plan.lines.dropLast() { logger.info("reload: \(line)") }
+            logger.info("configuration reloaded: \(outcome.plan.summary)")
+            return .success(outcome)
+        }
+    }
+
+    /// The file as it is now, and how to compare it with what is in force.
+    private func read() -> Result<(GatewayConfiguration, (State) -> Outcome), Refusal> {
+        let file = ConfigurationFile.load(path)
+        guard let next = file.gateway else {
+            return .failure(Refusal(problems: file.problems.map(\.description)))
+        }
+        let warnings = file.problems.map(\.description)
+        return .success(
+            (
+                next,
+                { state in
+                    Outcome(
+                        plan: ReloadPlan(
+                            from: state.configuration, state.settings, to: next, file.settings),
+                        warnings: warnings)
+                }
+            ))
     }
 }

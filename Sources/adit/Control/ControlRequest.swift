@@ -8,7 +8,8 @@ enum ControlRequest: Equatable, Sendable {
     case down(connection: String)
     case rekey(connection: String, ike: Bool)
     case explain(connection: String?)
-    case reload
+    /// Read the configuration again; with `dryRun` only say what would be done.
+    case reload(dryRun: Bool)
 
     /// The request in a line; nil when it is none.
     init?(parsing line: [UInt8]) {
@@ -20,7 +21,7 @@ enum ControlRequest: Equatable, Sendable {
         case ("down", .some(let name)): self = .down(connection: name)
         case ("rekey", .some(let name)): self = .rekey(connection: name, ike: value["ike"]?.isTrue ?? false)
         case ("explain", _): self = .explain(connection: connection)
-        case ("reload", _): self = .reload
+        case ("reload", _): self = .reload(dryRun: value["dry_run"]?.isTrue ?? false)
         default: return nil
         }
     }
@@ -34,7 +35,7 @@ enum ControlRequest: Equatable, Sendable {
         case .rekey(let name, let ike):
             .object([("request", .string("rekey")), ("connection", .string(name)), ("ike", .boolean(ike))])
         case .explain(let name): .object([("request", .string("explain")), ("connection", .optional(name))])
-        case .reload: .object([("request", .string("reload"))])
+        case .reload(let dryRun): .object([("request", .string("reload")), ("dry_run", .boolean(dryRun))])
         }
     }
 }

@@ -39,8 +39,8 @@ struct ControlService: Sendable {
             send(.result(document.json), channel)
         case .explain(let name):
             explain(name, channel)
-        case .reload:
-            reload(channel)
+        case .reload(let dryRun):
+            reload(dryRun: dryRun, channel)
         case .up(let name):
             guard isKnown(name, channel) else { return }
             up(name, channel)
@@ -165,9 +165,18 @@ struct ControlService: Sendable {
         send(.result(.object([("failures", .array(failures)), ("state", .optional(state))])), channel)
     }
 
-    private func reload(_ channel: any AnswerSink) {
-        switch configuration.reload(into: gateway) {
-        case .success(let summary): done(summary, channel)
+    private func reload(dryRun: Bool, _ channel: any AnswerSink) {
+        switch dryRun ? configuration.plan() : configuration.reload(into: gateway) {
+        case .success(let outcome):
+            for line in outcome.warnings + outcome.plan.lines.dropLast() {
+                _ = channel.send(ControlAnswer.progress(line).json)
+            }
+            let message = outcome.plan.summary + (dryRun ? " (a dry run: nothing was changed)" : "")
+            let result = JSONValue.object([
+                ("message", .string(message)), ("applied", .boolean(!dryRun)), ("plan", outcome.plan.json),
+                ("warnings", .array(outcome.warnings.map(JSONValue.string))),
+            ])
+            send(.result(result), channel)
         case .failure(let refusal):
             for line in refusal.problems { _ = channel.send(ControlAnswer.progress(line).json) }
             fail("configuration", "nothing was changed", "correct the file and reload again", channel)
