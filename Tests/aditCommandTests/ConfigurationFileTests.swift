@@ -140,7 +140,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             [gateway]
             interfaces = "adit0"
             mtu = 10
-            metrics = "127.0.0.1:9500"
+            metrics = "192.0.2.1:9500"
             listen = ["192.0.2.1",
               "192.0.2.400"]
             [connections.hq]
@@ -159,7 +159,8 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             found == [
                 "t.toml:2: gateway.interfaces: unknown key; did you mean \"interface\"?",
                 "t.toml:3: gateway.mtu: found the number 10; allowed is \"auto\" or a number from 576 to 65535",
-                "t.toml:4: gateway.metrics: metrics are not supported by this version; leave the key out",
+                "t.toml:4: gateway.metrics: found \"192.0.2.1:9500\"; allowed is a loopback address and a port, for "
+                    + "example \"127.0.0.1:9500\"",
                 "t.toml:6: gateway.listen: found \"192.0.2.400\"; allowed is a list of IPv4 or IPv6 addresses",
                 "t.toml:8: connections.hq.remote_adrs: unknown key; did you mean \"remote_addrs\"?",
                 "t.toml:9: connections.hq.psk: found a number; allowed is a string of 1 to 4096 bytes; 0x… is "

@@ -60,18 +60,22 @@ struct RunCommand: ParsableCommand {
         let server = try ControlServer(
             path: control.control ?? checked.settings.control ?? ControlSocketAddress.standard)
         defer { server.stop() }
+        let metrics = try checked.settings.metrics.map(MetricsServer.init)
+        defer { metrics?.stop() }
         let gateway: Gateway
         do {
             gateway = try Gateway(configuration)
         } catch {
             throw CommandFailure.failed(error.description)
         }
-        serve(gateway, configuration, checked.settings, server, signals, logger)
+        let counters = MetricsCounters()
+        metrics?.start { MetricsText(status: gateway.status(), counts: counters.counts).text }
+        serve(gateway, configuration, checked.settings, counters, server, signals, logger)
     }
 
     private func serve(
         _ gateway: Gateway, _ configuration: GatewayConfiguration, _ settings: ConfigurationFile.ExecutableSettings,
-        _ server: ControlServer, _ signals: ProcessSignals, _ logger: Logger
+        _ counters: MetricsCounters, _ server: ControlServer, _ signals: ProcessSignals, _ logger: Logger
     ) {
         let active = ActiveConfiguration(path: file.config, configuration, settings, logger)
         let log = TransitionLog(logger)
@@ -81,6 +85,7 @@ struct RunCommand: ParsableCommand {
         Task {
             for await event in events {
                 log.log(event)
+                counters.count(event)
                 hub.publish(event)
             }
             drained.signal()

@@ -3,6 +3,7 @@
 
 internal import Adit
 internal import AditIKE
+internal import AditWire
 
 /// A configuration file, read and checked as a whole.
 struct ConfigurationFile {
@@ -17,6 +18,8 @@ struct ConfigurationFile {
     struct ExecutableSettings: Equatable {
         var control: String?
         var logLevel: LogThreshold?
+        /// Where metrics are served; nil nowhere.
+        var metrics: Endpoint?
     }
 
     /// The errors alone.

@@ -39,8 +39,7 @@ extension ConfigurationKey {
         ConfigurationKey("nice", "a number from -20 to 19", "-10"),
         ConfigurationKey("offloads", "a list of \"tun\", \"gso\" and \"gro\"", "[\"tun\", \"gso\", \"gro\"]"),
         ConfigurationKey("control", "an absolute path of at most 107 bytes", "\"/run/adit/control.sock\""),
-        ConfigurationKey(
-            "metrics", "leave the key out", unsupported: "metrics are not supported by this version"),
+        ConfigurationKey("metrics", "a loopback address and a port, for example \"127.0.0.1:9500\""),
         ConfigurationKey("install_routes", "true or false", "true"),
         ConfigurationKey("retransmit_timeout", "a duration from \"1s\" to \"1m\"", "\"1s\""),
         ConfigurationKey("retransmit_tries", "a number from 1 to 12", "6"),

@@ -45,6 +45,7 @@ struct GatewaySection {
         if let tries = reader.integer("retransmit_tries", in: 1...12) { gateway.retransmitTries = tries }
         if let time = duration("keep_alive", in: 0...3600) { gateway.keepAlive = time }
         settings.control = controlPath()
+        settings.metrics = metricsEndpoint()
         settings.logLevel = reader.word("log_level", LogThreshold.self)
     }
 
@@ -86,6 +87,28 @@ struct GatewaySection {
             return nil
         }
         return path
+    }
+
+    /// Who can connect can read names, addresses and counts, so it is this machine only.
+    private func metricsEndpoint() -> Endpoint? {
+        guard let text = reader.string("metrics") else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0,
+            case let host = text[..<colon], host.hasPrefix("[") == host.contains(":"),
+            host.hasPrefix("[") == host.hasSuffix("]"),
+            let address = IPAddress(String(host.hasPrefix("[") ? host.dropFirst().dropLast() : host)),
+            isLoopback(address)
+        else {
+            reader.refuse("metrics", found: quoted(text))
+            return nil
+        }
+        return Endpoint(address, port: port)
+    }
+
+    private func isLoopback(_ address: IPAddress) -> Bool {
+        switch address.family {
+        case .v4: UInt32(truncatingIfNeeded: address.low) >> 24 == 127
+        case .v6: address.high == 0 && address.low == 1
+        }
     }
 
     private let listenLimit = 64
