@@ -87,6 +87,7 @@ extension IKEEndpoint {
     private mutating func takeDown(_ id: ConnectionID, reason: String) {
         timers.cancel(.initiate(id))
         timers.cancel(.resolution(id))
+        cancelAttempt(id, reason)
         connections[id]?.resolving = nil
         connections[id]?.wanted = []
         connections[id]?.failures = 0

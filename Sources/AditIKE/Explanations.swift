@@ -15,6 +15,24 @@ extension IKEEndpoint {
             "Check remote_addrs, that the peer's gateway runs, and that no firewall drops UDP ports 500 and 4500.")
     }
 
+    /// The peer asked for a cookie and did not go on with it.
+    func cookieInVain(_ sa: IKESA) -> FailureReport {
+        report(
+            sa, .cookieRequired, .ikeSAInit, "\(sa.remote) asked for a cookie, and did not answer when it had it",
+            "The peer defends itself against a flood, or a NAT gives us another address with each packet: try again "
+                + "with adit up, and check that nothing else uses the addresses in local_addrs.")
+    }
+
+    /// An attempt was given up before it was decided.
+    func cancelled(_ connection: Connection, by reason: String) -> FailureReport {
+        let sa = connection.attempt.flatMap { ikeSAs[$0] }
+        let name = connection.configuration.name
+        return FailureReport(
+            connection: name, code: .cancelled, stage: sa.map { stage(of: $0) } ?? .resolve,
+            message: "given up before it was finished: \(reason)", suggestion: "Start it again with adit up \(name).",
+            remote: sa?.remote.description)
+    }
+
     /// No answer to IKE_AUTH.
     func timeout(_ sa: IKESA) -> FailureReport {
         report(
@@ -134,8 +152,17 @@ extension IKEEndpoint {
         return FailureReport(
             connection: name, code: name == nil ? .noMatchingConnection : .invalidIdentity, stage: .ikeAuth,
             message: "no connection takes a peer called \(identity) from \(sa.remote.address)",
-            suggestion: "Compare remote_id with the peer's own identity and local_id with the one that it asks for.",
+            suggestion: identityAdvice(comparison, isOne: name != nil),
             remote: sa.remote.description, comparison: comparison)
+    }
+
+    /// What to set where one connection could have been meant; else what to compare.
+    private func identityAdvice(_ comparison: [FailureReport.Comparison], isOne: Bool) -> String {
+        guard isOne, let line = comparison.first(where: \.mismatch), let ours = line.ours.first,
+            let theirs = line.theirs.first
+        else { return "Compare remote_id with the peer's own identity and local_id with the one that it asks for." }
+        let other = line.subject == "remote_id" ? "local_id" : "remote_id"
+        return "Set \(line.subject) = \"\(theirs)\", or the peer's \(other) to \(ours)."
     }
 
     /// The initiator wants to authenticate by EAP, which no connection does.

@@ -18,7 +18,9 @@ extension FailureReport {
         let subjectWidth = comparison.map(\.subject.count).max() ?? 0
         let valueWidth = max(Self.columnMinimum, (width - subjectWidth - 6) / 2)
         let ours = comparison.map { Self.wrap($0.ours, width: valueWidth) }
-        let theirs = comparison.map { Self.wrap($0.theirs, width: valueWidth) }
+        // A peer that only says no has told nothing; one that named other things has none of what it did not name.
+        let isTold = comparison.contains { !$0.theirs.isEmpty }
+        let theirs = comparison.map { isTold ? Self.wrap($0.theirs, width: valueWidth) : ["not told"] }
         let oursWidth = max("ours".count, ours.joined().map(\.count).max() ?? 0)
         let line = { (mark: String, subject: String, our: String, their: String) in
             let text = "\(mark) \(Self.pad(subject, subjectWidth))  \(Self.pad(our, oursWidth))  \(their)"

@@ -38,6 +38,7 @@ extension IKEEndpoint {
         case .initSent(let sent):
             let report =
                 sent.refusal.map { refusedInit($0, sa) } ?? sent.unacceptable.map { unacceptableInit($0, sent, sa) }
+                ?? sent.cookie.map { _ in cookieInVain(sa) }
             fail(&sa, report ?? unreachable(sa), .none)
         case .authSent: fail(&sa, timeout(sa), .none)
         case .established: fail(&sa, deadPeer(sa), .none)
@@ -72,6 +73,14 @@ extension IKEEndpoint {
         let due = now + backOff(connections[id]?.failures ?? 1)
         connections[id]?.notBefore = due
         if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: due) }
+    }
+
+    /// An attempt that is under way will not be finished: whoever waits for it hears of that.
+    mutating func cancelAttempt(_ id: ConnectionID, _ reason: String) {
+        guard let connection = connections[id], connection.attempt != nil || connection.resolving != nil else { return }
+        let report = cancelled(connection, by: reason)
+        connections[id]?.lastFailure = report
+        effects.append(.report(.failed(report)))
     }
 
     /// A child could not be made; its IKE SA stands.

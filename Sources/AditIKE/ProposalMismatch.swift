@@ -38,7 +38,13 @@ public struct ProposalMismatch: Error, Hashable, Sendable {
         message = differing.map {
             "\($0.comparison.subject): peer offers \($0.theirText), you allow \($0.ourText)"
         }.joined(separator: "; ")
-        suggestion = first.suggestion(key: key)
+        // Several differences are not cured one by one: a whole proposal of the peer's is.
+        let usable = theirs.first { $0.transforms.allSatisfy { $0.isSupported && (allowLegacy || !$0.isLegacy) } }
+        if differing.count > 1, let usable {
+            suggestion = "Add \"\(usable.description)\" to \(key), or one of yours to the peer's."
+        } else {
+            suggestion = first.suggestion(key: key)
+        }
     }
 
     /// Whole proposals that a report shows.

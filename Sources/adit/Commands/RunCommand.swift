@@ -24,8 +24,10 @@ struct RunCommand: ParsableCommand {
             mode 600, in a directory that only its owner may write to; nothing removes them.
 
             SIGNALS
-              SIGTERM, SIGINT   delete the SAs at the peers, remove routes and interface, exit 0 within 2 s
-              SIGHUP            read the configuration again, as 'adit reload'; after an error nothing changes
+              SIGTERM, SIGINT   delete the SAs at the peers, remove routes and
+                                interface, exit 0 within 2 s
+              SIGHUP            read the configuration again, as 'adit reload';
+                                after an error nothing changes
 
             EXAMPLES
               adit run
