@@ -76,6 +76,7 @@ final class ControlDriver {
             var hints: [SAHint] = []
             table.drainHints { hints.append($0) }
             for hint in hints { take(hint) }
+            for spi in applier.takeTraffic() { handle(.traffic(inboundSPI: spi)) }
         }
         retiredSAs = table.reclaim()
     }

@@ -31,6 +31,8 @@ final class EffectApplier {
     private var keyLogIsFull = false
     /// Every installed pair by our SPI: what its routes and the MTU follow from.
     private var installed: [SPI: ChildSAInstallation] = [:]
+    /// Packets that children with an `inactivity` carried when they were last looked at.
+    private var watched: [SPI: UInt64] = [:]
     /// Routes that stay while nothing is installed, so that a first packet reaches the tunnel.
     private var trapped: [ChildConfiguration] = []
     /// The configured addresses of peers, which stay reachable outside the tunnel.
@@ -129,6 +131,19 @@ final class EffectApplier {
         return failures
     }
 
+    /// The children with an `inactivity` on which packets passed since this was last asked.
+    func takeTraffic() -> [SPI] {
+        var active: [SPI] = []
+        for (spi, before) in watched {
+            guard let carried = table.counters(inboundSPI: spi) else { continue }
+            let packets = carried.packetsIn &+ carried.packetsOut
+            guard packets != before else { continue }
+            watched[spi] = packets
+            active.append(spi)
+        }
+        return active
+    }
+
     private func apply(_ effect: IKEEffect) {
         switch effect {
         case .send(let bytes, let local, let remote): send(bytes, local: local, remote: remote)
@@ -179,6 +194,7 @@ final class EffectApplier {
         }
         noteKeys(keyLog?.add(child))
         installed[child.inboundSPI] = child
+        if child.configuration.inactivity > .zero { watched[child.inboundSPI] = 0 }
         tunnel.addPeer(child.remote.address)
         tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors)
         lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
@@ -187,6 +203,7 @@ final class EffectApplier {
 
     private func remove(_ spi: SPI) {
         table.remove(inboundSPI: spi)
+        watched[spi] = nil
         guard let child = installed.removeValue(forKey: spi) else { return }
         tunnel.removeRoutes(to: child.remoteSelectors)
         tunnel.removePeer(child.remote.address)

@@ -12,9 +12,14 @@ struct ChildSA: Sendable {
     /// The suite in swanctl's keywords.
     let proposal: String
     let esn: Bool
+    /// What was agreed, what was asked for (by whichever side began), and what is let through of it.
     let localSelectors: [TrafficSelector]
     let remoteSelectors: [TrafficSelector]
+    let asked: SelectorPair
+    let passed: SelectorPair
     let installedAt: Timestamp
+    /// When packets were last seen to pass, or its predecessor's time.
+    var lastTraffic: Timestamp
     var rekeyAt: Timestamp?
     /// Whether we send on it; false after a rekey by the peer, until the peer shows that it receives on it.
     var outboundActive: Bool
@@ -33,6 +38,14 @@ struct ChildSA: Sendable {
         case deleting
         /// Replaced and deleted at the peer; it still receives what is under way.
         case draining
+    }
+}
+
+extension ChildSA {
+    /// Whether it carries all that was agreed.
+    func covers(_ agreement: ChildAgreement) -> Bool {
+        SelectorPair(local: localSelectors, remote: remoteSelectors)
+            .covers(SelectorPair(local: agreement.local, remote: agreement.remote))
     }
 }
 

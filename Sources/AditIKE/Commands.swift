@@ -35,6 +35,7 @@ extension IKEEndpoint {
             return
         }
         let children = child.map { connection.child($0).map { [$0] } ?? [] } ?? connection.all
+        connections[id]?.idle.subtract(children)
         connections[id]?.failures = 0
         connections[id]?.notBefore = nil
         connections[id]?.tried = []
@@ -46,6 +47,7 @@ extension IKEEndpoint {
         guard let id = connections.id(named: name), let connection = connections[id], !connection.held,
             let index = connection.child(child), connection.isAwaited(index)
         else { return }
+        connections[id]?.idle.remove(index)
         if let due = connection.notBefore, due > now {
             // After a failure packets do not bring about one attempt each.
             if !connection.wanted.contains(index) { connections[id]?.wanted.append(index) }
@@ -70,7 +72,7 @@ extension IKEEndpoint {
         if let attempt = connection.attempt {
             withIKESA(attempt) { _, sa in
                 var wanted = Set(sa.wanted)
-                if case .authSent(let sent) = sa.state { wanted.insert(sent.child.child) }
+                if case .authSent(let sent) = sa.state, let child = sent.child { wanted.insert(child.child) }
                 sa.wanted += children.filter { wanted.insert($0).inserted }
             }
         } else if let newest = connection.newest, connection.canInitiate || connection.established.count == 1 {
@@ -90,6 +92,7 @@ extension IKEEndpoint {
         cancelAttempt(id, reason)
         connections[id]?.resolving = nil
         connections[id]?.wanted = []
+        connections[id]?.idle = []
         connections[id]?.failures = 0
         connections[id]?.notBefore = nil
         if let attempt = connections[id]?.attempt {

@@ -25,6 +25,8 @@ struct Connection: Sendable {
     var trapped = false
     /// Children that are wanted as soon as initiating is allowed again.
     var wanted: [Int] = []
+    /// Children that were deleted because they carried nothing: only a packet, a command or the peer brings them back.
+    var idle: Set<Int> = []
     /// Failed attempts in a row.
     var failures = 0
     /// No attempt before this, after a failure.
@@ -52,7 +54,7 @@ struct Connection: Sendable {
     var newest: IKESPI? { established.max { $0.value < $1.value }?.key }
 
     /// The children that come up by themselves and again whenever they are lost.
-    var started: [Int] { indices { $0.startAction == .start } }
+    var started: [Int] { indices { $0.startAction == .start }.filter { !idle.contains($0) } }
 
     /// Every child.
     var all: [Int] { Array(configuration.children.indices) }

@@ -32,8 +32,12 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var dpdAction: DeadPeerAction = .restart
     /// When the IKE SA is rekeyed; zero never.
     public var ikeRekeyTime: Duration = .seconds(4 * 3600)
+    /// When the peers authenticate anew, with a new IKE SA and new children, before the old ones go; zero never.
+    public var reauthTime: Duration = .zero
     /// What happens when a peer that is connected already connects again.
     public var unique: UniquePolicy = .replace
+    /// Whether the first child may come after IKE_AUTH (RFC 6023).
+    public var childless: ChildlessPolicy = .allow
     /// Whether we fake a NAT so that ESP is always in UDP. ESP is in UDP either way, until raw ESP exists.
     public var encap = true
     /// Whether RFC 7383 fragmentation is offered and used.
@@ -57,6 +61,18 @@ public struct ConnectionConfiguration: Sendable, Equatable {
         case never
     }
 
+    /// When an IKE SA begins without a child, swanctl's `childless`.
+    public enum ChildlessPolicy: String, Sendable, CaseIterable {
+        /// The peer may begin so; we do only where there is no child to ask for.
+        case allow
+        /// We begin so where the peer can.
+        case prefer
+        /// In both roles nothing else is accepted.
+        case force
+        /// Neither.
+        case never
+    }
+
     /// A connection with the defaults for everything not named.
     public init(name: String, authentication: Authentication, children: [ChildConfiguration]) {
         self.name = name
@@ -77,6 +93,11 @@ public struct ChildConfiguration: Sendable, Equatable {
     public var proposals: [Proposal] = Proposal.defaultESP
     /// When the tunnel comes up.
     public var startAction: StartAction = .trap
+    /// Whether all addresses are agreed with the peer while only ``localSelectors`` and ``remoteSelectors`` pass: for
+    /// peers that route (any-to-any).
+    public var anyToAny = false
+    /// The SA is deleted when nothing passed for that long; zero never. The next packet brings it back.
+    public var inactivity: Duration = .zero
     /// When the SA is rekeyed; zero never.
     public var rekeyTime: Duration = .seconds(3600)
     /// Bytes in one direction after which the SA is rekeyed; nil for no limit.

@@ -109,7 +109,8 @@ struct ConnectionTable: Sendable {
         down.sorted().lazy.compactMap { entries[$0] }.first { connection in
             let configuration = connection.configuration
             return configuration.accepts(local: local)
-                && (configuration.remoteAddresses.isEmpty || configuration.remoteAddresses.contains(remote))
+                && (configuration.remoteAddresses.isEmpty || !configuration.remoteNames.isEmpty
+                    || configuration.remoteAddresses.contains(remote))
                 && identity.map { configuration.remoteID?.matches($0) ?? true } ?? true
         }
     }
@@ -154,6 +155,7 @@ struct ConnectionTable: Sendable {
         left.localAddresses == right.localAddresses
             && left.authentication.authorities == right.authentication.authorities && left.encap == right.encap
             && left.fragmentation == right.fragmentation && left.allowLegacy == right.allowLegacy
+            && left.childless == right.childless
     }
 
     private static let shownLimit = 4

@@ -29,6 +29,8 @@ extension IKEEndpoint {
             Session(
                 keying: keying, localID: localID, remoteID: remoteID, firstMessage: firstMessage, establishedAt: now,
                 lastInbound: now))
+        let isInitiator = sa.role == .initiator
+        sa.session?.authenticatedAsInitiator = isInitiator
         register(&sa)
         guard let id = sa.connection else { return }
         if connections[id]?.attempt == sa.spi {
@@ -50,6 +52,7 @@ extension IKEEndpoint {
         if let localID = sa.session?.localID { enterContacts(localID, remoteID, &sa) }
         peers[PeerKey(connection: id, identity: remoteID), default: []].append(sa.spi)
         if configuration.dpdDelay > .zero { timers.set(.liveness(sa.spi), at: now + configuration.dpdDelay) }
+        if let reauthAt = sa.session?.reauthAt { timers.set(.reauthenticate(sa.spi), at: reauthAt) }
         if sa.localBehindNAT, limits.keepaliveInterval > .zero {
             timers.set(.keepalive(sa.spi), at: now + limits.keepaliveInterval)
         }
@@ -88,10 +91,11 @@ extension IKEEndpoint {
 
     /// Takes an authenticated IKE SA out of the indexes and stops its timers, the retransmission's excepted.
     mutating func unregister(_ sa: IKESA) {
-        for timer in [IKETimer.liveness(sa.spi), .keepalive(sa.spi), .rekeyIKE(sa.spi), .retry(sa.spi), .rival(sa.spi)]
-        {
-            timers.cancel(timer)
-        }
+        let own: [IKETimer] = [
+            .liveness(sa.spi), .keepalive(sa.spi), .rekeyIKE(sa.spi), .retry(sa.spi), .rival(sa.spi),
+            .reauthenticate(sa.spi), .handover(sa.spi),
+        ]
+        for timer in own { timers.cancel(timer) }
         leaveContacts(sa)
         guard let id = sa.connection, let session = sa.session else { return }
         connections[id]?.established[sa.spi] = nil
@@ -123,7 +127,7 @@ extension IKEEndpoint {
         switch sa.state {
         case .initSent, .gone: break
         case .authSent(let sent):
-            forgetSPI(sent.child.spi)
+            if let child = sent.child { forgetSPI(child.spi) }
             leaveContacts(sa)
         case .halfOpen(let open):
             firstMessage = open.key
@@ -133,7 +137,7 @@ extension IKEEndpoint {
             isAuthenticated = closing.isAuthenticated
         case .established(let session):
             firstMessage = session.firstMessage
-            removeChildren(&sa)
+            removeChildren(&sa, drains: farewell == .delete || farewell == .linger)
             abandonExchange(session.exchange)
             unregister(sa)
         }
@@ -171,11 +175,6 @@ extension IKEEndpoint {
             sa.state = .closing(closing)
             request(.informational, [.notify(NotifyPayload(type))], &sa)
         }
-    }
-
-    /// Removes every child of an IKE SA.
-    private mutating func removeChildren(_ sa: inout IKESA) {
-        while let count = sa.session?.children.count, count > 0 { removeChild(at: count - 1, &sa) }
     }
 
     /// What the outstanding request would have made is no longer wanted.

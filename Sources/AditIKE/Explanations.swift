@@ -211,7 +211,9 @@ extension IKEEndpoint {
             return report(
                 sa, .trafficSelectorsUnacceptable, stage,
                 "the peer refuses the traffic selectors of child \(name) (\(type))",
-                "Make local_ts the same as the peer's remote_ts, and remote_ts the same as its local_ts.",
+                type == .singlePairRequired
+                    ? "Set ts_shape = \"per-pair\": the peer takes one pair of selectors for a Child SA."
+                    : "Make local_ts the same as the peer's remote_ts, and remote_ts the same as its local_ts.",
                 [
                     FailureReport.Comparison(
                         subject: "local_ts", ours: negotiation.localSelectors.map(\.description), theirs: [],

@@ -21,6 +21,7 @@ public struct FailureReport: Sendable, Equatable, Error {
         case noMatchingConnection = "no_matching_connection"
         case connectionDown = "connection_down"
         case duplicatePeer = "duplicate_peer"
+        case childlessRequired = "childless_required"
         case cookieRequired = "cookie_required"
         case limitReached = "limit_reached"
         case cryptographicFailure = "cryptographic_failure"

@@ -13,11 +13,11 @@ extension IKEEndpoint {
         case .initSent:
             let wanted = sa.wanted
             end(&sa, .none)
-            if let id { attemptFailed(id, children: wanted, report) }
+            if let id { attemptFailed(id, children: wanted, report, replacing: sa.reauthenticates) }
         case .authSent(let sent):
-            let wanted = [sent.child.child] + sa.wanted
+            let wanted = (sent.child.map { [$0.child] } ?? []) + sa.wanted
             end(&sa, farewell)
-            if let id { attemptFailed(id, children: wanted, report) }
+            if let id { attemptFailed(id, children: wanted, report, replacing: sa.reauthenticates) }
         case .established(let session):
             let children = session.children.map(\.child)
             let lived = now - session.establishedAt
@@ -57,10 +57,15 @@ extension IKEEndpoint {
     }
 
     /// An attempt of ours failed: the next address at once, else after a wait that doubles.
-    mutating func attemptFailed(_ id: ConnectionID, children: [Int], _ report: FailureReport) {
+    ///
+    /// Where it was to take the place of the IKE SA `old`, that one stays and tries again.
+    mutating func attemptFailed(
+        _ id: ConnectionID, children: [Int], _ report: FailureReport, replacing old: IKESPI? = nil
+    ) {
         effects.append(.report(.failed(report)))
         guard let connection = connections[id] else { return }
         connections[id]?.lastFailure = report
+        if let old, retryReauthentication(connection.established[old] == nil ? connection.newest : old) { return }
         connections[id]?.hasFailed = true
         let isLast = !connection.hasUntriedRemote
         if isLast { connections[id]?.tried = [] }
@@ -119,7 +124,7 @@ extension IKEEndpoint {
         return connection.started
     }
 
-    private func backOff(_ failures: Int) -> Duration {
+    func backOff(_ failures: Int) -> Duration {
         let doublings = min(max(failures - 1, 0), Self.doublingLimit)
         return spread(min(limits.initiateBackOffInitial * (1 << doublings), limits.initiateBackOffMaximum))
     }

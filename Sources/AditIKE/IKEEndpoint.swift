@@ -81,6 +81,7 @@ public struct IKEEndpoint: Sendable {
         case .acquire(let connection, let child): acquire(connection: connection, child: child)
         case .lifetimeReached(let spi): addTask(.rekeyChild(spi), childSPI: spi)
         case .inboundActivity(let spi): noteActivity(spi)
+        case .traffic(let spi): noteTraffic(spi)
         case .peerMoved(let spi, let remote): peerMoved(spi, to: remote)
         case .unknownSPI(let spi, let remote): reportUnknownSPI(spi, to: remote)
         case .installationFailed(let spi, let reason): installationFailed(spi, reason)
@@ -115,10 +116,13 @@ public struct IKEEndpoint: Sendable {
         case .liveness(let spi): checkLiveness(spi)
         case .keepalive(let spi): sendKeepalive(spi)
         case .rekeyIKE(let spi): addTask(.rekeyIKE, to: spi)
+        case .reauthenticate(let spi): reauthenticate(spi)
+        case .handover(let spi): finishHandover(spi)
         case .retry(let spi): retryPostponed(spi)
         case .closing(let spi): expireClosing(spi)
         case .rival(let spi): resolveRival(spi)
         case .rekeyChild(let spi): addTask(.rekeyChild(spi), childSPI: spi)
+        case .inactivity(let spi): checkInactivity(spi)
         case .expireChild(let spi): expireChild(spi)
         case .resolution(let id): expireResolution(id)
         case .initiate(let id): initiateDue(id)
@@ -144,6 +148,8 @@ public struct IKELimits: Sendable {
     public var retransmitInitial: Duration = .milliseconds(1000)
     /// Sendings of one request at the most, the first included.
     public var retransmitTries = 6
+    /// Sendings of a first message to one of several addresses of the peer at the most, before the next one's turn.
+    public var addressTries = 3
     /// A half-open IKE SA is forgotten after this.
     public var halfOpenLifetime: Duration = .seconds(30)
     /// The time between NAT keepalives (RFC 3948 §4); zero sends none.

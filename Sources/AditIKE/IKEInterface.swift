@@ -19,6 +19,9 @@ public enum IKEEvent: Sendable {
     case lifetimeReached(inboundSPI: SPI)
     /// Authenticated traffic arrived on this SA since the last such event: the peer is alive.
     case inboundActivity(inboundSPI: SPI)
+    /// Packets passed on this SA, in either direction, since the last such event. Wanted about every second of children
+    /// with an ``ChildConfiguration/inactivity`` only.
+    case traffic(inboundSPI: SPI)
     /// The newest authenticated in-window packet of this SA came from a new address (RFC 7296 §2.23).
     case peerMoved(inboundSPI: SPI, to: Endpoint)
     /// An ESP packet from `from` carried an SPI that names no Child SA here; nothing about it is authenticated.
@@ -124,6 +127,8 @@ public enum IKEReport: Sendable {
     case established(connection: String, IKESAStatus)
     /// A Child SA came up; `replaces` is set after a rekey.
     case childInstalled(connection: String, child: String, ChildSAStatus, replaces: SPI?)
+    /// Nothing passed on a Child SA for as long as its `inactivity`: it is deleted.
+    case childIdle(connection: String, child: String, after: Duration)
     /// A Child SA is gone.
     case childRemoved(connection: String, child: String, inboundSPI: SPI)
     /// The IKE SA was replaced by a new one without interruption.

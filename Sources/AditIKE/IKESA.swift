@@ -24,6 +24,8 @@ struct IKESA: Sendable {
     var wanted: [Int] = []
     /// The low byte of its inbound ESP SPIs: random for the first IKE SA, inherited by its successors.
     var steeringByte: UInt8 = 0
+    /// The IKE SA whose place this one takes when it is established: the peers authenticate anew.
+    var reauthenticates: IKESPI?
     /// Under what it is known as the peer's, when it is authenticated or IKE_AUTH is outstanding.
     var contacts: [Contact] = []
     /// When it was begun.
@@ -141,7 +143,8 @@ struct AuthSent: Sendable {
     /// SK_pr, which the responder's AUTH needs.
     let skPr: SecretBytes
     let localID: Identity
-    let child: ChildNegotiation
+    /// The child asked for; nil without one (RFC 6023).
+    let child: ChildNegotiation?
 }
 
 /// Both sides are authenticated.
@@ -172,6 +175,14 @@ struct Session: Sendable {
     var unconfirmed: Unconfirmed?
     /// A newer IKE SA to the same peer exists since then, and this one is kept until it is clear which one stays.
     var rivalSince: Timestamp?
+    /// Whether the exchange in which the peers authenticated was ours; a rekey does not change it (RFC 4478 §2).
+    var authenticatedAsInitiator = false
+    /// When we authenticate anew or, as the original responder, no longer wait for the peer to do so.
+    var reauthAt: Timestamp?
+    /// When an IKE SA that could not be authenticated anew is closed.
+    var reauthLimit: Timestamp?
+    /// Since when another IKE SA, freshly authenticated, takes over.
+    var handoverSince: Timestamp?
     /// The peer may have lost its state; nil again as soon as an authenticated message arrives.
     var suspicion: Suspicion?
     /// When the peer was last asked because of a suspicion.
@@ -198,9 +209,13 @@ struct Session: Sendable {
     /// The children of configuration `child` that are neither replaced nor being deleted.
     func live(child: Int) -> ChildSA? { children.last { $0.child == child && $0.phase == .installed } }
 
-    /// The one of the children of configuration `child` that we send on: not a successor that the peer may not have.
-    func sending(child: Int) -> ChildSA? {
-        let inUse = children.filter { $0.child == child && $0.phase != .deleting && $0.phase != .draining }
+    /// The one of the children of configuration `child` that we send on, and whose traffic lies within `agreed`: not a
+    /// successor that the peer may not have.
+    func sending(child: Int, within agreed: SelectorPair) -> ChildSA? {
+        let inUse = children.filter { one in
+            one.child == child && one.phase != .deleting && one.phase != .draining
+                && agreed.covers(SelectorPair(local: one.localSelectors, remote: one.remoteSelectors))
+        }
         return inUse.last { $0.outboundActive } ?? inUse.last
     }
 
@@ -231,6 +246,8 @@ struct ChildNegotiation: Sendable {
     let proposals: [Proposal]
     let localSelectors: [TrafficSelector]
     let remoteSelectors: [TrafficSelector]
+    /// What was asked for when the SA to be replaced was made; nil for a new one.
+    var asked: SelectorPair?
     /// Our nonce; empty in IKE_AUTH, which uses those of IKE_SA_INIT.
     let nonce: [UInt8]
     /// Our share of the key exchange; nil without PFS.

@@ -87,6 +87,16 @@ public struct ChildSAStatus: Sendable, Equatable {
     public var rekeyAt: Timestamp?
     /// Where it stands.
     public var phase = Phase.installed
+    /// What the side that began asked for on our side, before narrowing.
+    public var askedLocalSelectors: [TrafficSelector] = []
+    /// What the side that began asked for on the peer's side.
+    public var askedRemoteSelectors: [TrafficSelector] = []
+    /// What passes of ``localSelectors``: less than was agreed, where all addresses were.
+    public var passedLocalSelectors: [TrafficSelector] = []
+    /// What passes of ``remoteSelectors``.
+    public var passedRemoteSelectors: [TrafficSelector] = []
+    /// Whether less was agreed than was asked for, or less passes than is configured.
+    public var isNarrowed = false
 
     /// The states of a Child SA: in use; replaced, and receiving what is still under way; being deleted at the peer.
     public enum Phase: String, Sendable { case installed, rekeyed, deleting }

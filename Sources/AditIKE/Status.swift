@@ -35,9 +35,9 @@ extension IKEEndpoint {
         if connection.attempt != nil || connection.resolving != nil { return .connecting }
         if connection.hasFailed { return .failed }
         guard connection.canInitiate else { return .waiting }
-        let actions = connection.configuration.children.map(\.startAction)
-        if actions.contains(.start) { return .connecting }
-        return connection.trapped || actions.contains(.trap) ? .trap : .waiting
+        if !connection.started.isEmpty { return .connecting }
+        let isAwaited = connection.configuration.children.contains { $0.startAction != .none }
+        return connection.trapped || isAwaited ? .trap : .waiting
     }
 
     /// A snapshot of an authenticated IKE SA.
@@ -63,6 +63,16 @@ extension IKEEndpoint {
             name: configuration.name, inboundSPI: child.inbound, outboundSPI: child.outbound,
             proposal: child.proposal, esn: child.esn, replayWindow: configuration.replayWindow,
             localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors,
-            installedAt: child.installedAt, rekeyAt: child.rekeyAt, phase: phase)
+            installedAt: child.installedAt, rekeyAt: child.rekeyAt, phase: phase,
+            askedLocalSelectors: child.asked.local, askedRemoteSelectors: child.asked.remote,
+            passedLocalSelectors: child.passed.local, passedRemoteSelectors: child.passed.remote,
+            isNarrowed: isNarrowed(child, configuration))
+    }
+
+    /// Whether less was agreed than was asked for, or less passes than is configured.
+    private func isNarrowed(_ child: ChildSA, _ configuration: ChildConfiguration) -> Bool {
+        let given = SelectorPair(local: child.localSelectors, remote: child.remoteSelectors)
+        let configured = SelectorPair(local: configuration.localSelectors, remote: configuration.remoteSelectors)
+        return !given.covers(child.asked) || !child.passed.covers(configured)
     }
 }

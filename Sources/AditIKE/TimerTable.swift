@@ -15,6 +15,10 @@ enum IKETimer: Hashable, Sendable {
     case keepalive(IKESPI)
     /// An IKE SA is rekeyed.
     case rekeyIKE(IKESPI)
+    /// The peers of an IKE SA authenticate anew.
+    case reauthenticate(IKESPI)
+    /// An IKE SA whose peers have authenticated anew is closed.
+    case handover(IKESPI)
     /// Tasks that a peer put off are tried again.
     case retry(IKESPI)
     /// An IKE SA on its way out is forgotten.
@@ -23,6 +27,8 @@ enum IKETimer: Hashable, Sendable {
     case rival(IKESPI)
     /// A Child SA is rekeyed.
     case rekeyChild(SPI)
+    /// A Child SA that carries nothing is deleted.
+    case inactivity(SPI)
     /// A Child SA that could not be rekeyed is deleted.
     case expireChild(SPI)
     /// The names of a connection's peer were not looked up in time.

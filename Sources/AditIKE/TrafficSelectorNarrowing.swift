@@ -56,7 +56,8 @@ public enum TrafficSelectorNarrowing {
             do {
                 var narrowed = try narrow(
                     requestedLocal: requestedLocal, requestedRemote: requestedRemote,
-                    configuredLocal: child.localSelectors, configuredRemote: child.remoteSelectors)
+                    configuredLocal: child.offeredLocalSelectors,
+                    configuredRemote: child.offeredRemoteSelectors)
                 if holdsFirst(narrowed.local, requestedLocal), holdsFirst(narrowed.remote, requestedRemote) {
                     narrowed.additionalPossible = narrowed.additionalPossible || best != nil
                     return (index, narrowed)

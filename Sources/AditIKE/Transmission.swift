@@ -74,7 +74,7 @@ extension IKEEndpoint {
                 return
             }
             if endpoint.probeAgain(&sa) { return }
-            guard let (datagrams, wait) = sa.window.retransmit(tries: endpoint.limits.retransmitTries) else {
+            guard let (datagrams, wait) = sa.window.retransmit(tries: endpoint.tries(sa)) else {
                 endpoint.settle(&sa)
                 endpoint.giveUp(&sa)
                 return
@@ -82,6 +82,14 @@ extension IKEEndpoint {
             endpoint.timers.set(.retransmit(spi), at: endpoint.now + wait)
             endpoint.transmit(datagrams, sa)
         }
+    }
+
+    /// How often the outstanding request is sent.
+    private func tries(_ sa: IKESA) -> Int {
+        guard case .initSent = sa.state, let id = sa.connection,
+            connections[id]?.remotes.count ?? 0 > 1
+        else { return limits.retransmitTries }
+        return min(limits.retransmitTries, limits.addressTries)
     }
 
     /// RFC 7296 §2.21.1: an unauthenticated refusal is not believed at once.

@@ -6,12 +6,18 @@ internal import AditWire
 // Several IKE SAs to one peer: which one stays, and what becomes of the other's children.
 
 extension IKEEndpoint {
-    /// The Child SA of an older IKE SA to the same peer that a new one for the same child takes over from.
-    func predecessor(_ child: Int, _ sa: IKESA) -> SPI? {
+    /// The Child SA of an older IKE SA to the same peer that a new one for the same traffic takes over from.
+    func predecessor(_ agreement: ChildAgreement, _ sa: IKESA) -> SPI? {
+        let agreed = SelectorPair(local: agreement.local, remote: agreement.remote)
         let isShared = uniquePolicy(sa) == .never
         return rivals(of: sa).reversed().lazy.compactMap { ikeSAs[$0] }
             .filter { !isShared || $0.remote == sa.remote }
-            .compactMap { $0.session?.sending(child: child)?.inbound }.first
+            .compactMap { $0.session?.sending(child: agreement.child, within: agreed)?.inbound }.first
+    }
+
+    /// Whether the peer of a Child SA is reached where this IKE SA comes from.
+    func isPathShared(_ spi: SPI, _ sa: IKESA) -> Bool {
+        childOwners[spi].flatMap { ikeSAs[$0]?.remote } == sa.remote
     }
 
     private func uniquePolicy(_ sa: IKESA) -> ConnectionConfiguration.UniquePolicy? {
@@ -46,6 +52,10 @@ extension IKEEndpoint {
     /// When both peers initiated at once, each may see another one as the newest. The side whose attempt was under way
     /// when the other's arrived knows, and decides by what both know: the IKE SA with the lower initiator's SPI goes.
     mutating func settleRivals(_ sa: inout IKESA, initialContact: Bool) {
+        guard sa.reauthenticates == nil else {
+            handOver(to: sa)
+            return
+        }
         var isLoser = false
         for spi in uniquePolicy(sa) == .never ? [] : rivals(of: sa) {
             let (role, ours, begun) = (sa.role, sa.initiatorSPI.rawValue, sa.createdAt)

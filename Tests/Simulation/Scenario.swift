@@ -41,6 +41,9 @@ package struct Scenario: Sendable {
     /// Seconds; 0 for hours.
     package var childLifetime = 0
     package var ikeLifetime = 0
+    /// Seconds after which the side that began authenticates anew, and which of the sides asks for it; 0 for never.
+    package var authenticationLifetime = 0
+    package var limitsAuthentication: [Int] = [0, 1]
     /// Packets after which the data plane asks for a rekey; 0 for none.
     package var packetLimit = 0
     package var disturbances: [Disturbance] = []
@@ -62,6 +65,11 @@ package struct Scenario: Sendable {
         if random.chance(0.2) { ikeLifetime = random.number(in: 50...120) }
         if random.chance(0.2) { packetLimit = random.number(in: 20...100) }
         for _ in 0..<random.number(in: 0...5) { disturbances.append(Self.disturbance(&random, isBehindNAT)) }
+        // Where hardly anything arrives, what cannot be authenticated anew in time is given up.
+        if conditions.loss <= 0.05, random.chance(0.3) {
+            authenticationLifetime = random.number(in: 40...120)
+            limitsAuthentication = random.pick([[0], [1], [0, 1]])
+        }
     }
 
     private static func disturbance(_ random: inout SplitMix, _ isBehindNAT: Bool) -> Disturbance {
@@ -96,6 +104,9 @@ package struct Scenario: Sendable {
             }
             if ikeLifetime > 0 { left.ikeRekeyTime = .seconds(ikeLifetime) }
             if ikeLifetime > 0 { right.ikeRekeyTime = .seconds(ikeLifetime) }
+            let lifetime = Duration.seconds(authenticationLifetime)
+            if limitsAuthentication.contains(0) { left.reauthTime = lifetime }
+            if limitsAuthentication.contains(1) { right.reauthTime = lifetime }
             if isBehindNAT { right.remoteAddresses = [] }
         }
     }

@@ -60,6 +60,9 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             dpd_delay = "5m"
             dpd_action = "clear"
             ike_rekey_time = "8h"
+            reauth_time = "1d"
+            childless = "prefer"
+            unique = "keep"
             encap = false
             fragmentation = false
             allow_legacy = true
@@ -74,7 +77,8 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             rekey_packets = 5000
             replay_window = 128
             esn = false
-            ts_shape = "combined"
+            ts_shape = "any-to-any"
+            inactivity = "10m"
             mss_clamp = false
             copy_dscp = false
             copy_ecn = false
@@ -100,7 +104,9 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         #expect(
             hq.proposals.map(\.description) == ["aes256gcm16-prfsha384-ecp384", "aes128-prfsha256-sha256-modp2048"])
         #expect(hq.dpdDelay == .seconds(300) && hq.dpdAction == .clear && hq.ikeRekeyTime == .seconds(28_800))
+        #expect(hq.reauthTime == .seconds(86_400) && hq.childless == .prefer && hq.unique == .keep)
         let child = try #require(hq.children.first)
+        #expect(child.anyToAny && child.inactivity == .seconds(600))
         #expect(child.name == "a" && child.startAction == .start && child.rekeyTime == .seconds(86_400))
         #expect(child.localSelectors.map(\.description) == ["10.1.0.0/16", "10.9.0.1-10.9.0.7[tcp/80]"])
         #expect(child.remoteSelectors.map(\.description) == ["10.2.0.0/16"])
@@ -195,7 +201,11 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         ("replay_window = 64.0", "replay_window: found a number with a fraction;"),
         ("replay_window = 2026-11-23", "replay_window: found a date or time;"),
         ("rekey_bytes = -1", "rekey_bytes: found the number -1; allowed is a number from 1"),
-        ("ts_shape = \"per-pair\"", "ts_shape: found \"per-pair\", which is not supported by this version; allowed is"),
+        ("ts_shape = \"per-pear\"", "ts_shape: found \"per-pear\"; allowed is \"combined\", \"per-pair\" or"),
+        ("inactivity = 600", "inactivity: found the number 600; allowed is a duration"),
+        ("childless = \"no\"", "childless: found \"no\"; allowed is \"allow\", \"prefer\", \"force\" or \"never\""),
+        ("unique = \"no\"", "unique: found \"no\"; allowed is \"replace\", \"keep\" or \"never\""),
+        ("reauth_time = \"soon\"", "reauth_time: found \"soon\"; allowed is a duration"),
         ("psk_file = \"x.psk\"", "psk_file: found beside psk; allowed is one of psk and psk_file"),
         ("version = 3", "version: found 3; allowed is 2 (IKEv2)"),
         ("replaywindow = 64", "replaywindow: unknown key; did you mean \"replay_window\"?"),
@@ -245,6 +255,50 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         #expect(twins.count == 1)
         #expect(
             twins.first?.hasPrefix("t.toml:7: connections.hq.children.b: the same selectors as child \"a\"") == true)
+    }
+
+    @Test func aChildForEachPairOfSelectors() throws {
+        let both = """
+            ts_shape = "per-pair"
+            local_ts = ["10.1.0.0/16", "10.3.0.0/16", "fd01::/64"]
+            remote_ts = ["10.2.0.0/16", "fd02::/64", "10.4.0.0/16"]
+            """
+        let text = connection().split(separator: "\n").filter { !$0.contains("_ts") }.joined(separator: "\n")
+        let file = ConfigurationFile.parse(Array("\(text)\n\(both)".utf8), file: "t.toml")
+        #expect(file.errors.map(\.description) == [])
+        let children = try #require(file.gateway?.connections.first?.children)
+        #expect(children.map(\.name) == ["hq#1", "hq#2", "hq#3", "hq#4", "hq#5"])
+        let pairs = children.map { "\($0.localSelectors) \($0.remoteSelectors)" }
+        #expect(
+            pairs == [
+                "[10.1.0.0/16] [10.2.0.0/16]", "[10.1.0.0/16] [10.4.0.0/16]", "[10.3.0.0/16] [10.2.0.0/16]",
+                "[10.3.0.0/16] [10.4.0.0/16]", "[fd01::/64] [fd02::/64]",
+            ])
+        // 17 × 16 pairs are more than a connection may have.
+        let many = { (count: Int, site: Int) in
+            (0..<count).map { "\"10.\(site).\($0).0/24\"" }.joined(separator: ", ")
+        }
+        let tooMany = "ts_shape = \"per-pair\"\nlocal_ts = [\(many(17, 1))]\nremote_ts = [\(many(16, 2))]"
+        let refused = ConfigurationFile.parse(Array("\(text)\n\(tooMany)".utf8), file: "t.toml")
+        #expect(refused.errors.map(\.message) == ["272 Child SAs with ts_shape \"per-pair\"; allowed are 256"])
+    }
+
+    @Test func anyToAnyStandsAlone() {
+        let lines = connection().split(separator: "\n").filter { !$0.contains("_ts") }
+        let text =
+            lines.joined(separator: "\n") + """
+
+                ts_shape = "any-to-any"
+                [connections.hq.children.a]
+                local_ts = ["10.1.0.0/16"]
+                remote_ts = ["10.2.0.0/16"]
+                [connections.hq.children.b]
+                local_ts = ["10.3.0.0/16"]
+                remote_ts = ["10.2.0.0/16"]
+                """
+        let file = ConfigurationFile.parse(Array(text.utf8), file: "t.toml")
+        #expect(file.errors.count == 1)
+        #expect(file.errors.first?.message.hasPrefix("found \"any-to-any\" beside other children") == true)
     }
 
     @Test func missingParts() {

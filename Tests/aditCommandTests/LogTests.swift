@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: aditCommandTests
 
+import AditWire
 import Logging
 import Synchronization
 import Testing
@@ -91,6 +92,25 @@ private func logger(_ lines: Lines, _ format: LogFormat, _ level: Logger.Level =
         #expect(found[9] == "warning: no route")
         #expect(
             log.failureTime(of: "hq") != nil && log.failureTime(of: nil) != nil && log.failureTime(of: "lab") == nil)
+    }
+
+    @Test func aNarrowedChildHasALineOfItsOwn() throws {
+        let lines = Lines()
+        let log = TransitionLog(logger(lines, .text))
+        var child = sampleStatus().children[0]
+        child.isNarrowed = true
+        child.askedLocalSelectors = [try #require(TrafficSelector("10.0.0.0/8"))]
+        child.askedRemoteSelectors = child.remoteSelectors
+        log.log(.ike(.childInstalled(connection: "hq", child: "lan", child, replaces: nil)))
+        log.log(.ike(.childInstalled(connection: "hq", child: "lan", child, replaces: child.inboundSPI)))
+        log.log(.ike(.childIdle(connection: "hq", child: "lan", after: .seconds(600))))
+        let found = lines.all.map { String($0.dropFirst("2026-11-23T00:00:00.007Z ".count)) }
+        #expect(found.count == 4)
+        #expect(
+            found[1]
+                == "notice hq: child lan narrowed: asked 10.0.0.0/8 to 10.2.0.0/16, given 10.1.0.0/16 to 10.2.0.0/16")
+        #expect(found[2].contains("rekeyed"))
+        #expect(found[3] == "info hq: child lan carried nothing for 600 s and is deleted")
     }
 
     @Test func strangersCannotFloodTheLog() {

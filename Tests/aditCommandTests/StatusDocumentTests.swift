@@ -34,6 +34,26 @@ import Testing
         ).json
     }
 
+    @Test func narrowingIsShown() {
+        let gateway = FakeGateway()
+        var connection = sampleStatus()
+        connection.children[0].askedLocalSelectors = ["10.0.0.0/8"].compactMap { TrafficSelector($0) }
+        connection.children[0].askedRemoteSelectors = connection.children[0].remoteSelectors
+        connection.children[0].passedLocalSelectors = ["10.1.7.0/24"].compactMap { TrafficSelector($0) }
+        connection.children[0].passedRemoteSelectors = connection.children[0].remoteSelectors
+        connection.children[0].isNarrowed = true
+        gateway.state.withLock { $0.connections = [connection] }
+        let child = document(gateway)["connections"]?.elements.first?["children"]?.elements.first
+        #expect(child?["narrowed"]?.text == "true")
+        #expect(child?["asked_local_ts"]?.text == #"["10.0.0.0/8"]"#)
+        #expect(child?["passed_local_ts"]?.text == #"["10.1.7.0/24"]"#)
+        #expect(child?["local_ts"]?.text == #"["10.1.0.0/16"]"#)
+        let table = StatusTable(document: document(gateway)).text
+        let narrowed = "hq/hq is narrowed: asked 10.0.0.0/8 to 10.2.0.0/16, given 10.1.0.0/16 to 10.2.0.0/16"
+        #expect(table.contains(narrowed), "\(table)")
+        #expect(table.contains("hq/hq lets through 10.1.7.0/24 to 10.2.0.0/16 of 10.1.0.0/16 to 10.2.0.0/16"))
+    }
+
     @Test func phasesOfChildren() {
         let gateway = FakeGateway()
         var connection = sampleStatus()

@@ -14,6 +14,8 @@ struct ChildAgreement: Sendable {
     let outbound: SPI
     let local: [TrafficSelector]
     let remote: [TrafficSelector]
+    /// What the side that began asked for, or what the SA that is replaced was asked for.
+    let asked: SelectorPair
     /// Whether ADDITIONAL_TS_POSSIBLE is due.
     var additionalPossible = false
 }
@@ -69,7 +71,9 @@ extension IKEEndpoint {
         }
         return ChildAgreement(
             child: narrowed.child, choice: choice, outbound: outbound, local: narrowed.selectors.local,
-            remote: narrowed.selectors.remote, additionalPossible: narrowed.selectors.additionalPossible)
+            remote: narrowed.selectors.remote,
+            asked: rekeying?.asked ?? SelectorPair(local: ours, remote: theirs),
+            additionalPossible: narrowed.selectors.additionalPossible)
     }
 
     private func narrow(
@@ -80,12 +84,13 @@ extension IKEEndpoint {
             if let rekeying {
                 let child = configuration.children[rekeying.child]
                 let selectors = try TrafficSelectorNarrowing.narrow(
-                    requestedLocal: ours, requestedRemote: theirs, configuredLocal: child.localSelectors,
-                    configuredRemote: child.remoteSelectors)
+                    requestedLocal: ours, requestedRemote: theirs, configuredLocal: child.offeredLocalSelectors,
+                    configuredRemote: child.offeredRemoteSelectors)
                 return (rekeying.child, selectors)
             }
             let (index, selectors) = try TrafficSelectorNarrowing.choose(
                 among: configuration.children, requestedLocal: ours, requestedRemote: theirs)
+            _ = try configuration.children[index].passed(of: selectors)
             return (index, selectors)
         } catch {
             throw ChildRefusal(
@@ -112,13 +117,16 @@ extension IKEEndpoint {
             selectors = try TrafficSelectorNarrowing.check(
                 answeredLocal: ours, answeredRemote: theirs, offeredLocal: negotiation.localSelectors,
                 offeredRemote: negotiation.remoteSelectors)
+            _ = try configuration.children[negotiation.child].passed(of: selectors)
         } catch { throw selectorsUnacceptable(configuration.name, stage, error, sa.remote) }
         guard let outbound = choice.espSPI else {
             throw peerFault(.invalidSyntax, "the peer's answer has no valid SPI", sa)
         }
         return ChildAgreement(
             child: negotiation.child, choice: choice, outbound: outbound, local: selectors.local,
-            remote: selectors.remote)
+            remote: selectors.remote,
+            asked: negotiation.asked
+                ?? SelectorPair(local: negotiation.localSelectors, remote: negotiation.remoteSelectors))
     }
 
     /// Installs a Child SA; the report is for after the answer is sent.
@@ -133,11 +141,14 @@ extension IKEEndpoint {
             prf: ike.choice.pseudoRandomFunction, suite: agreement.choice.suite, skD: ike.skD,
             sharedSecret: keying.secret, initiatorNonce: keying.initiatorNonce,
             responderNonce: keying.responderNonce)
+        let agreed = NarrowedSelectors(local: agreement.local, remote: agreement.remote, additionalPossible: false)
+        guard let passed = try? child.passed(of: agreed) else { return nil }
         let entry = ChildSA(
             child: agreement.child, inbound: inbound, outbound: agreement.outbound,
             proposal: agreement.choice.proposal.suiteDescription,
             esn: agreement.choice.extendedSequenceNumbers, localSelectors: agreement.local,
-            remoteSelectors: agreement.remote, installedAt: now,
+            remoteSelectors: agreement.remote, asked: agreement.asked, passed: passed, installedAt: now,
+            lastTraffic: lastTraffic(of: replaces, sa) ?? now,
             rekeyAt: child.rekeyTime > .zero ? now + jittered(child.rekeyTime) : nil,
             outboundActive: outboundActive, weInitiated: keying.weInitiated, replaces: replaces)
         let ends = espEndpoints(sa)
@@ -148,7 +159,7 @@ extension IKEEndpoint {
                     outboundSPI: agreement.outbound, suite: agreement.choice.suite, esn: entry.esn,
                     inboundKey: keying.weInitiated ? keys.responderToInitiator : keys.initiatorToResponder,
                     outboundKey: keying.weInitiated ? keys.initiatorToResponder : keys.responderToInitiator,
-                    localSelectors: entry.localSelectors, remoteSelectors: entry.remoteSelectors, local: ends.local,
+                    localSelectors: passed.local, remoteSelectors: passed.remote, local: ends.local,
                     remote: ends.remote, replaces: replaces, outboundActive: outboundActive, configuration: child)))
         childOwners[inbound] = sa.spi
         if let rekeyAt = entry.rekeyAt {
@@ -158,6 +169,8 @@ extension IKEEndpoint {
             let margin = max(child.rekeyTime / 10, Self.hardLifetimeMargin)
             timers.set(.expireChild(inbound), at: now + child.rekeyTime + margin)
         }
+        watchInactivity(entry, child)
+        connections[id]?.idle.remove(agreement.child)
         outboundSPIs[agreement.outbound, default: []].append(inbound)
         sa.session?.children.append(entry)
         if !keying.weInitiated {
@@ -173,7 +186,9 @@ extension IKEEndpoint {
         forgetSPI(child.inbound)
         outboundSPIs[child.outbound]?.removeAll { $0 == child.inbound }
         if outboundSPIs[child.outbound]?.isEmpty ?? false { outboundSPIs[child.outbound] = nil }
-        if let before = child.replaces, let owner = childOwners[before], owner != sa.spi {
+        if let before = child.replaces, let owner = childOwners[before], owner != sa.spi,
+            sa.session?.live(child: child.child) == nil
+        {
             // The SA of another IKE SA to the same peer, from which this one had taken over.
             effects.append(.activateOutbound(inboundSPI: before))
         }
@@ -212,6 +227,7 @@ extension IKEEndpoint {
         childOwners[spi] = nil
         timers.cancel(.rekeyChild(spi))
         timers.cancel(.expireChild(spi))
+        timers.cancel(.inactivity(spi))
     }
 
     /// The outer endpoints of ESP: always the NAT traversal ports, as ESP always goes in UDP (RFC 7296 §2.23: never on

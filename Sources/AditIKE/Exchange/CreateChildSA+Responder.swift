@@ -9,6 +9,11 @@ internal import AditWire
 extension IKEEndpoint {
     /// Answers CREATE_CHILD_SA: a new child, a child's rekey, or the IKE SA's rekey.
     mutating func answerCreateChild(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
+        guard sa.session?.handoverSince == nil else {
+            // RFC 7296 §2.25.2: it is about to be closed.
+            answer([.notify(NotifyPayload(.temporaryFailure))], arrival, &sa)
+            return
+        }
         let contents = PayloadContents(payloads)
         if contents.securityAssociation?.proposals.first?.proposal.securityProtocol == .ike {
             answerIKERekey(contents, arrival, &sa)
@@ -41,7 +46,7 @@ extension IKEEndpoint {
             throw ChildRefusal(notify: NotifyPayload(.noAdditionalSAs))
         }
         let agreement = try agree(contents, configuration, rekeying: old, keyExchange: true, sa)
-        if old == nil, let twin = session.live(child: agreement.child), twin.weInitiated,
+        if old == nil, let twin = session.live(child: agreement.child), twin.weInitiated, twin.covers(agreement),
             now - twin.installedAt < Self.crossingWindow
         {
             // Both sides asked for the same child at once, and ours came first: the peer will see that it is there.
@@ -59,8 +64,9 @@ extension IKEEndpoint {
         }
         let inbound = newSPI(owner: sa)
         // RFC 7296 §2.8: on a rekey we send on the old SA until the peer shows that it has the new one.
+        let replaced = old?.inbound ?? predecessor(agreement, sa)
         let report = install(
-            agreement, inbound: inbound, keying, replaces: old?.inbound, outboundActive: old == nil, &sa)
+            agreement, inbound: inbound, keying, replaces: replaced, outboundActive: replaced == nil, &sa)
         noteCollision(agreement.child, replacing: old, inbound, nonces: (nonce, ours), &sa)
         if let old { supersede(old, by: inbound, &sa) }
         var payloads = childAnswer(agreement, inbound)

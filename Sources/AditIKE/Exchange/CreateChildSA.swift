@@ -27,9 +27,9 @@ extension IKEEndpoint {
         // RFC 7296 §2.9.2: a rekey asks for what the old SA carries.
         let negotiation = ChildNegotiation(
             child: index, spi: newSPI(owner: sa), replaces: old?.inbound, proposals: proposals,
-            localSelectors: old?.localSelectors ?? child.localSelectors,
-            remoteSelectors: old?.remoteSelectors ?? child.remoteSelectors,
-            nonce: entropy.bytes(Self.nonceLength), keyExchange: keyExchange,
+            localSelectors: old?.localSelectors ?? child.offeredLocalSelectors,
+            remoteSelectors: old?.remoteSelectors ?? child.offeredRemoteSelectors,
+            asked: old?.asked, nonce: entropy.bytes(Self.nonceLength), keyExchange: keyExchange,
             groups: groups.isEmpty ? [group?.transformID].compactMap { $0 } : groups)
         var payloads: [Payload] = []
         if let old { payloads.append(.notify(NotifyPayload(.rekeySA, esp: old.inbound))) }
@@ -100,7 +100,8 @@ extension IKEEndpoint {
         let lowest = min(keying.initiatorNonce, keying.responderNonce) { $0.lexicographicallyPrecedes($1) }
         let loses = negotiation.collision.map { lowest.lexicographicallyPrecedes($0.lowestNonce) } ?? false
         let report = install(
-            agreement, inbound: negotiation.spi, keying, replaces: negotiation.replaces, outboundActive: !loses, &sa)
+            agreement, inbound: negotiation.spi, keying,
+            replaces: negotiation.replaces ?? predecessor(agreement, sa), outboundActive: !loses, &sa)
         if let report { effects.append(.report(report)) }
         clearPostponement(&sa)
         if loses {

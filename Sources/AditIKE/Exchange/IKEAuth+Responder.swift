@@ -99,35 +99,50 @@ extension IKEEndpoint {
             refuseAuth(duplicatePeer(remoteID, holder, sa), arrival, &sa)
             return
         }
+        if let notify = refusalOfShape(contents, configuration) {
+            answer([.notify(NotifyPayload(notify))], arrival, &sa)
+            fail(&sa, unwantedShape(contents, sa), .linger)
+            return
+        }
         effects.append(
             .report(.connecting(connection: configuration.name, remote: sa.remote, role: .responder)))
         var keying = open.keying
         keying.fragmentation = keying.fragmentation && configuration.fragmentation
         establish(&sa, keying, localID: localID, remoteID: remoteID, firstMessage: open.key)
-        var reports: [IKEReport] = []
-        var refusal: ChildRefusal?
+        limitAuthentication(&sa)
+        if let lifetime = authenticationLifetime(configuration) { payloads.append(.notify(lifetime)) }
+        let (answered, outcome) = contents.isChildless ? ([], nil) : acceptChild(contents, open, configuration, &sa)
+        answer(payloads + answered, arrival, &sa)
+        reportEstablished(sa)
+        switch outcome {
+        case .success(let report): effects.append(.report(report))
+        case .failure(let refusal): if let report = refusal.report { noteFailure(report, sa) }
+        case nil: break
+        }
+        settleRivals(&sa, initialContact: contents.notify(.initialContact) != nil)
+        startNextTask(&sa)
+    }
+
+    /// The child's part of IKE_AUTH: the payloads that answer it, and what people are told after they were sent.
+    private mutating func acceptChild(
+        _ contents: PayloadContents, _ open: HalfOpen, _ configuration: ConnectionConfiguration, _ sa: inout IKESA
+    ) -> ([Payload], Result<IKEReport, ChildRefusal>?) {
         do throws(ChildRefusal) {
             let agreement = try agree(contents, configuration, rekeying: nil, keyExchange: false, sa)
             let inbound = newSPI(owner: sa)
-            let childKeying = ChildKeying(
+            let keying = ChildKeying(
                 initiatorNonce: open.initiatorNonce, responderNonce: open.responderNonce, weInitiated: false)
+            let old = predecessor(agreement, sa)
+            // A peer that has not lost what it had still receives on that, and may not have our answer yet.
+            let waits = old.map { contents.notify(.initialContact) == nil && isPathShared($0, sa) } ?? false
             // The inbound SA must be there before the peer can use it.
             let report = install(
-                agreement, inbound: inbound, childKeying, replaces: predecessor(agreement.child, sa),
-                outboundActive: true, &sa)
-            if let report { reports.append(report) }
-            payloads += childAnswer(agreement, inbound)
+                agreement, inbound: inbound, keying, replaces: old, outboundActive: !waits, &sa)
+            return (childAnswer(agreement, inbound), report.map { .success($0) })
         } catch {
             // RFC 7296 §2.21.2: the IKE SA stands all the same.
-            refusal = error
-            payloads.append(.notify(error.notify))
+            return ([.notify(error.notify)], .failure(error))
         }
-        answer(payloads, arrival, &sa)
-        reportEstablished(sa)
-        for report in reports { effects.append(.report(report)) }
-        if let report = refusal?.report { noteFailure(report, sa) }
-        settleRivals(&sa, initialContact: contents.notify(.initialContact) != nil)
-        startNextTask(&sa)
     }
 
     /// The payloads that accept a Child SA, without nonce and key exchange.

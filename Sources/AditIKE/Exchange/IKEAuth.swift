@@ -9,12 +9,10 @@ internal import AditWire
 extension IKEEndpoint {
     /// Sends IKE_AUTH: who we are, the proof, and the first child.
     mutating func sendAuth(_ result: InitResult, _ configuration: ConnectionConfiguration, _ sa: inout IKESA) {
-        guard let index = sa.wanted.first else {
-            end(&sa, .none)
+        guard let isChildless = beginsChildless(result, configuration, sa) else {
+            fail(&sa, notChildless(sa), .none)
             return
         }
-        sa.wanted.removeFirst()
-        let child = configuration.children[index]
         let localID = configuration.identity(at: sa.local.address)
         let ours = Proof(
             prf: result.keying.choice.pseudoRandomFunction, message: result.request, otherNonce: result.responderNonce,
@@ -26,10 +24,7 @@ extension IKEEndpoint {
             fail(&sa, noProof(error, sa), .none)
             return
         }
-        let negotiation = ChildNegotiation(
-            child: index, spi: newSPI(owner: sa), replaces: nil,
-            proposals: childProposals(child, keyExchange: false), localSelectors: child.localSelectors,
-            remoteSelectors: child.remoteSelectors, nonce: [], keyExchange: nil, groups: [])
+        let negotiation = isChildless ? nil : firstChild(configuration, &sa)
         var payloads: [Payload] = [.identificationInitiator(localID.payload)]
         payloads += proof.certificates + certificateRequest(configuration.authentication.authorities)
         if let remoteID = configuration.remoteID, !remoteID.isPattern {
@@ -43,18 +38,31 @@ extension IKEEndpoint {
             payloads.append(.notify(NotifyPayload(.initialContact)))
         }
         enterContacts(localID, named, &sa)
-        payloads += [
-            .securityAssociation(
-                SecurityAssociationPayload(offering: negotiation.proposals, spi: negotiation.spi.bytes)),
-            .trafficSelectorsInitiator(TrafficSelectorPayload(negotiation.localSelectors)),
-            .trafficSelectorsResponder(TrafficSelectorPayload(negotiation.remoteSelectors)),
-        ]
+        if let negotiation {
+            payloads += [
+                .securityAssociation(
+                    SecurityAssociationPayload(offering: negotiation.proposals, spi: negotiation.spi.bytes)),
+                .trafficSelectorsInitiator(TrafficSelectorPayload(negotiation.localSelectors)),
+                .trafficSelectorsResponder(TrafficSelectorPayload(negotiation.remoteSelectors)),
+            ]
+        }
         sa.state = .authSent(
             AuthSent(
                 initiatorNonce: result.initiatorNonce, responderNonce: result.responderNonce,
                 response: result.response, keying: result.keying, skPr: result.keys.skPr, localID: localID,
                 child: negotiation))
         request(.ikeAuth, payloads, &sa)
+    }
+
+    /// The child that IKE_AUTH asks for: the first one wanted.
+    private mutating func firstChild(_ configuration: ConnectionConfiguration, _ sa: inout IKESA) -> ChildNegotiation {
+        // Where none is wanted and the peer takes no IKE SA without one, the first of the configuration stands in.
+        let index = sa.wanted.isEmpty ? 0 : sa.wanted.removeFirst()
+        let child = configuration.children[index]
+        return ChildNegotiation(
+            child: index, spi: newSPI(owner: sa), replaces: nil,
+            proposals: childProposals(child, keyExchange: false), localSelectors: child.offeredLocalSelectors,
+            remoteSelectors: child.offeredRemoteSelectors, nonce: [], keyExchange: nil, groups: [])
     }
 
     /// CERTREQ for certificates of these authorities (RFC 7296 §3.7); nothing where no certificate is wanted.
@@ -95,6 +103,7 @@ extension IKEEndpoint {
         }
         if sa.local.address.isUnspecified { sa.local = Endpoint(arrival.local.address, port: sa.local.port) }
         establish(&sa, sent.keying, localID: sent.localID, remoteID: remoteID, firstMessage: nil)
+        limitAuthentication(&sa, peer: contents.authenticationLifetime)
         finishFirstChild(contents, sent, configuration, &sa)
         settleRivals(&sa, initialContact: contents.notify(.initialContact) != nil)
         startNextTask(&sa)
@@ -106,25 +115,30 @@ extension IKEEndpoint {
     ) {
         let wanted = sa.wanted
         sa.wanted = []
+        guard let child = sent.child else {
+            reportEstablished(sa)
+            for child in wanted { addTask(.createChild(child), &sa) }
+            return
+        }
         do throws(FailureReport) {
             if let error = contents.errors.first {
-                throw refusedChild(error.type, sent.child, configuration, .ikeAuth, sa)
+                throw refusedChild(error.type, child, configuration, .ikeAuth, sa)
             }
-            let agreement = try check(contents, sent.child, configuration, .ikeAuth, sa)
+            let agreement = try check(contents, child, configuration, .ikeAuth, sa)
             let keying = ChildKeying(
                 initiatorNonce: sent.initiatorNonce, responderNonce: sent.responderNonce, weInitiated: true)
             let report = install(
-                agreement, inbound: sent.child.spi, keying, replaces: predecessor(agreement.child, sa),
+                agreement, inbound: child.spi, keying, replaces: predecessor(agreement, sa),
                 outboundActive: true, &sa)
             reportEstablished(sa)
             if let report { effects.append(.report(report)) }
         } catch {
             let refusedByUs = contents.errors.isEmpty && contents.securityAssociation != nil
-            forgetSPI(sent.child.spi)
+            forgetSPI(child.spi)
             reportEstablished(sa)
-            childFailed(sent.child.child, error, &sa)
+            childFailed(child.child, error, &sa)
             if refusedByUs, let outbound = contents.securityAssociation?.proposals.first?.espSPI {
-                deleteUnwanted(sent.child.spi, outbound, &sa)
+                deleteUnwanted(child.spi, outbound, &sa)
             }
         }
         for child in wanted { addTask(.createChild(child), &sa) }

@@ -248,7 +248,12 @@ extension IKEEndpoint {
         payloads += certificateRequest(request.authorities)
         let header = IKEHeader(
             initiatorSPI: initiatorSPI, responderSPI: spi, exchange: .ikeSAInit, flags: .response, messageID: 0)
-        return IKEMessage(header: header, payloads: payloads).serialize()
+        let message = IKEMessage(header: header, payloads: payloads).serialize()
+        guard configuration.childless != .never else { return message }
+        let announcing = IKEMessage(header: header, payloads: payloads + [.notify(.childlessSupported)]).serialize()
+        // An announcement that nobody may need is not worth that a cookie is asked for because of the length.
+        let isFree = announcing.count <= request.bytes.count || request.contents.notify(.cookie) != nil
+        return isFree || configuration.childless != .allow ? announcing : message
     }
 
     /// A half-open IKE SA whose IKE_AUTH never came is forgotten.

@@ -8,23 +8,30 @@ internal import AditWire
 
 extension IKEEndpoint {
     /// Sends the first message of a new IKE SA for `children` of a connection.
-    mutating func initiate(_ id: ConnectionID, children: [Int], isResolved: Bool = false) {
-        guard let connection = connections[id], connection.canInitiate, !children.isEmpty else { return }
+    ///
+    /// `old` is the IKE SA whose place it takes: the peers authenticate anew where they are now.
+    mutating func initiate(
+        _ id: ConnectionID, children: [Int], isResolved: Bool = false, replacing old: IKESA? = nil
+    ) {
+        guard let connection = connections[id], connection.canInitiate, !children.isEmpty || old != nil else { return }
         let configuration = connection.configuration
-        guard let address = remoteForAttempt(id, children, isResolved: isResolved) else { return }
+        let present = old?.remote.address
+        guard let address = present != nil ? present : remoteForAttempt(id, children, isResolved: isResolved)
+        else { return }
         let remote = Endpoint(address, port: configuration.remotePort)
         let local = Endpoint(
-            configuration.localAddresses.first { $0.family == remote.address.family }
+            old?.local.address ?? configuration.localAddresses.first { $0.family == remote.address.family }
                 ?? IPAddress.bounds(of: remote.address.family).first,
             port: configuration.remotePort == limits.remoteNATPort ? limits.natPort : limits.ikePort)
         guard ikeSAs.count < limits.ikeSAMaximum else {
-            attemptFailed(id, children: children, limitReached(configuration.name, remote))
+            attemptFailed(id, children: children, limitReached(configuration.name, remote), replacing: old?.spi)
             return
         }
         guard let group = configuration.proposals.flatMap(\.keyExchangeGroups).first,
             let keyExchange = makeKeyExchange(group)
         else {
-            attemptFailed(id, children: children, cryptographicFailure(configuration.name, .ikeSAInit, remote))
+            let report = cryptographicFailure(configuration.name, .ikeSAInit, remote)
+            attemptFailed(id, children: children, report, replacing: old?.spi)
             return
         }
         let sent = InitSent(
@@ -33,6 +40,7 @@ extension IKEEndpoint {
             spi: newIKESPI(), role: .initiator, local: local, remote: remote, connection: id, wanted: children,
             createdAt: now, state: .initSent(sent))
         sa.steeringByte = entropy.bytes(1).first ?? 0
+        sa.reauthenticates = old?.spi
         connections[id]?.attempt = sa.spi
         effects.append(.report(.connecting(connection: configuration.name, remote: remote, role: .initiator)))
         sendRequest([initRequest(sent, configuration, sa)], &sa)
@@ -56,6 +64,10 @@ extension IKEEndpoint {
             initiatorSPI: sa.spi, responderSPI: .zero, local: sa.local, remote: sa.remote,
             pretendNAT: configuration.encap)
         if configuration.fragmentation { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
+        if configuration.childless == .prefer || configuration.childless == .force {
+            // RFC 6023 §3 has it in the answer only; so long a request is answered with it, without a cookie first.
+            payloads.append(.notify(.childlessSupported))
+        }
         if configuration.authentication.usesSignatures {
             payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashes.ours.data)))
         }
@@ -184,7 +196,8 @@ extension IKEEndpoint {
             InitResult(
                 initiatorNonce: sent.nonce, responderNonce: nonce,
                 request: request, response: arrival.bytes, keying: keying, keys: keys,
-                peerHashes: contents.signatureHashes),
+                peerHashes: contents.signatureHashes,
+                peerIsChildless: contents.notify(.childlessIKEv2Supported) != nil),
             configuration, &sa)
     }
 
@@ -228,4 +241,6 @@ struct InitResult {
     let keys: IKESAKeys
     /// The hash functions that the peer verifies signatures with; nil without RFC 7427.
     let peerHashes: SignatureHashes?
+    /// Whether the peer takes an IKE_AUTH without a child (RFC 6023 §3).
+    let peerIsChildless: Bool
 }

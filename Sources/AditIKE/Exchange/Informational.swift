@@ -21,6 +21,7 @@ extension IKEEndpoint {
             fail(&sa, rejectedByInitiator(contents, sa), .linger)
             return
         }
+        if let lifetime = contents.authenticationLifetime { limitAuthentication(&sa, peer: lifetime) }
         var deleted: [SPI] = []
         for delete in contents.deletes {
             for spi in delete.espSPIs { if let ours = deletedByPeer(spi, &sa) { deleted.append(ours) } }
@@ -131,7 +132,7 @@ extension IKEEndpoint {
     }
 
     /// How long packets on an old SA may be under way.
-    private static let drainTime: Duration = .seconds(5)
+    static let drainTime: Duration = .seconds(5)
 
     /// Answers INFORMATIONAL on an IKE SA that is on its way out.
     mutating func answerWhileClosing(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {

@@ -54,6 +54,17 @@ struct PayloadContents: Sendable {
         first { if case .trafficSelectorsResponder(let payload) = $0 { payload.selectors } else { nil } }
     }
 
+    /// How long the peer takes our authentication for valid (RFC 4478 §3).
+    var authenticationLifetime: Duration? {
+        guard let data = notify(.authLifetime)?.data, data.count == 4 else { return nil }
+        return .seconds(data.reduce(0) { $0 << 8 | Int64($1) })
+    }
+
+    /// Whether nothing about a Child SA is in it: an IKE_AUTH request without a child (RFC 6023 §5).
+    var isChildless: Bool {
+        securityAssociation == nil && initiatorSelectors == nil && responderSelectors == nil
+    }
+
     var notifies: [NotifyPayload] {
         payloads.compactMap { if case .notify(let payload) = $0 { payload } else { nil } }
     }

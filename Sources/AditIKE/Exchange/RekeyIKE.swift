@@ -221,6 +221,10 @@ extension IKEEndpoint {
         withIKESA(spi) { endpoint, new in
             new.session?.inheritsFrom = nil
             new.session?.children = session.children
+            // RFC 4478 §2: the time limit of the authentication applies to the new IKE SA.
+            new.session?.authenticatedAsInitiator = session.authenticatedAsInitiator
+            new.session?.reauthAt = session.reauthAt
+            new.session?.reauthLimit = session.reauthLimit
             for child in session.children { endpoint.childOwners[child.inbound] = spi }
             endpoint.register(&new)
             for task in session.tasks + session.postponed where task != .rekeyIKE && task != .liveness {

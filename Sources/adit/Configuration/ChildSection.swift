@@ -4,6 +4,16 @@
 internal import AditIKE
 internal import AditWire
 
+/// How the selectors of a child become Child SAs.
+enum TrafficShape: String, CaseIterable {
+    /// One Child SA for all selectors.
+    case combined
+    /// One for each pair of a local and a remote selector.
+    case perPair = "per-pair"
+    /// One that agrees on all addresses, of which only the selectors pass.
+    case anyToAny = "any-to-any"
+}
+
 /// Reads the keys of a child, from its own table where it has one and else from its connection's.
 struct ChildSection {
     /// The child's own table; nil when the connection is its only child.
@@ -20,8 +30,8 @@ struct ChildSection {
         var installRoutes: Bool
     }
 
-    /// The child; nil when its selectors are missing or faulty.
-    func read() -> ChildConfiguration? {
+    /// The child, or the children that its shape makes of it; nil when its selectors are missing or faulty.
+    func read() -> [ChildConfiguration]? {
         let local = selectors("local_ts")
         let remote = selectors("remote_ts")
         let rest = settings()
@@ -32,7 +42,13 @@ struct ChildSection {
         var child = rest
         child.localSelectors = selectors
         child.remoteSelectors = theirs
-        return child
+        switch reader("ts_shape").word("ts_shape", TrafficShape.self) ?? .combined {
+        case .combined: return [child]
+        case .perPair: return child.perPair
+        case .anyToAny:
+            child.anyToAny = true
+            return [child]
+        }
     }
 
     private func settings() -> ChildConfiguration {
@@ -40,6 +56,7 @@ struct ChildSection {
         let proposals = ProposalReader(reader: reader("esp_proposals"), allowLegacy: common.allowLegacy)
         if let list = proposals.read("esp_proposals", .esp) { child.proposals = list }
         child.startAction = startAction()
+        if let time = reader("inactivity").duration("inactivity") { child.inactivity = time }
         if let time = reader("rekey_time").duration("rekey_time") { child.rekeyTime = time }
         child.rekeyBytes = reader("rekey_bytes").integer("rekey_bytes", in: 1...Int.max).map { UInt64($0) }
         child.rekeyPackets = reader("rekey_packets").integer("rekey_packets", in: 1...Int.max).map { UInt64($0) }
@@ -50,7 +67,6 @@ struct ChildSection {
         if let flag = reader("mss_clamp").boolean("mss_clamp") { child.clampMSS = flag }
         if let flag = reader("copy_dscp").boolean("copy_dscp") { child.copyDSCP = flag }
         if let flag = reader("copy_ecn").boolean("copy_ecn") { child.copyECN = flag }
-        checkShape()
         return child
     }
 
@@ -70,13 +86,6 @@ struct ChildSection {
             break
         }
         return .none
-    }
-
-    private func checkShape() {
-        let reader = reader("ts_shape")
-        guard let shape = reader.string("ts_shape"), shape != "combined" else { return }
-        let isKnown = shape == "per-pair" || shape == "any-to-any"
-        reader.refuse("ts_shape", found: quoted(shape) + (isKnown ? ", which is not supported by this version" : ""))
     }
 
     /// The selectors, nil in place of a faulty one; nil as a whole when there is no list.

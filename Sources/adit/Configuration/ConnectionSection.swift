@@ -27,11 +27,11 @@ struct ConnectionSection {
         let authentication = AuthenticationReader(reader: reader, context: context).read()
         let remote = remoteAddresses()
         let allowLegacy = reader.boolean("allow_legacy") ?? false
-        let children = childSections(anyPeer: remote?.isAny ?? false, allowLegacy: allowLegacy).map { $0.read() }
-        checkChildren(children.compactMap(\.self))
+        let shapes = childSections(anyPeer: remote?.isAny ?? false, allowLegacy: allowLegacy).map { $0.read() }
+        let children = shapes.compactMap(\.self).flatMap(\.self)
+        checkChildren(children)
         var connection = ConnectionConfiguration(
-            name: name, authentication: authentication ?? .preSharedKey(SecretBytes([])),
-            children: children.compactMap(\.self))
+            name: name, authentication: authentication ?? .preSharedKey(SecretBytes([])), children: children)
         connection.remoteAddresses = remote?.addresses ?? []
         connection.remoteNames = remote?.names ?? []
         connection.localAddresses = addresses("local_addrs") ?? []
@@ -46,10 +46,14 @@ struct ConnectionSection {
             connection.dpdAction = action
         }
         if let time = reader.duration("ike_rekey_time") { connection.ikeRekeyTime = time }
+        if let time = reader.duration("reauth_time") { connection.reauthTime = time }
+        if let policy = reader.word("childless", ConnectionConfiguration.ChildlessPolicy.self) {
+            connection.childless = policy
+        }
         if let policy = reader.word("unique", ConnectionConfiguration.UniquePolicy.self) { connection.unique = policy }
         if let flag = reader.boolean("encap") { connection.encap = flag }
         if let flag = reader.boolean("fragmentation") { connection.fragmentation = flag }
-        guard authentication != nil, remote != nil, !children.isEmpty, !children.contains(where: { $0 == nil }) else {
+        guard authentication != nil, remote != nil, !children.isEmpty, !shapes.contains(where: { $0 == nil }) else {
             return nil
         }
         return connection
@@ -185,6 +189,15 @@ struct ConnectionSection {
     }
 
     private func checkChildren(_ children: [ChildConfiguration]) {
+        if children.count > childLimit {
+            reader.problems.error(
+                reader.path, "\(children.count) Child SAs with ts_shape \"per-pair\"; allowed are \(childLimit)")
+        }
+        if children.count > 1, let child = children.first(where: \.anyToAny) {
+            reader.problems.error(
+                reader.path + (reader.has("children") ? ["children", child.name] : []) + ["ts_shape"],
+                "found \"any-to-any\" beside other children; allowed is one child, as it takes all addresses")
+        }
         for (index, child) in children.enumerated() {
             let twin = children[..<index].first {
                 $0.localSelectors == child.localSelectors && $0.remoteSelectors == child.remoteSelectors

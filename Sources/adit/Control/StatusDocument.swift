@@ -104,8 +104,13 @@ struct StatusDocument {
             ("proposal", .string(child.proposal)),
             ("esn", .boolean(child.esn)),
             ("replay_window", .integer(Int64(child.replayWindow))),
-            ("local_ts", .array(child.localSelectors.map { .string($0.description) })),
-            ("remote_ts", .array(child.remoteSelectors.map { .string($0.description) })),
+            ("local_ts", selectors(child.localSelectors)),
+            ("remote_ts", selectors(child.remoteSelectors)),
+            ("asked_local_ts", selectors(child.askedLocalSelectors)),
+            ("asked_remote_ts", selectors(child.askedRemoteSelectors)),
+            ("passed_local_ts", selectors(child.passedLocalSelectors)),
+            ("passed_remote_ts", selectors(child.passedRemoteSelectors)),
+            ("narrowed", .boolean(child.isNarrowed)),
             ("packets_in", .count(traffic.packetsIn)),
             ("bytes_in", .count(traffic.bytesIn)),
             ("packets_out", .count(traffic.packetsOut)),
@@ -113,6 +118,10 @@ struct StatusDocument {
             ("installed_seconds", age(child.installedAt)),
             ("rekey_in_seconds", remaining(child.rekeyAt)),
         ])
+    }
+
+    private func selectors(_ list: [TrafficSelector]) -> JSONValue {
+        .array(list.map { .string($0.description) })
     }
 
     private func failure(_ failure: FailureReport, of connection: String) -> JSONValue {

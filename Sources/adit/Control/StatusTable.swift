@@ -15,6 +15,9 @@ struct StatusTable {
             rows += (connection["children"]?.elements ?? []).map(childRow)
         }
         lines += TextTable(rows: rows).lines
+        for connection in connections {
+            lines += (connection["children"]?.elements ?? []).flatMap { shapeLines($0, of: connection) }
+        }
         lines += connections.compactMap(failureLine)
         lines += ["", drops]
         return lines.map { printable($0) }.joined(separator: "\n") + "\n"
@@ -38,16 +41,36 @@ struct StatusTable {
         ]
     }
 
-    private func childRow(_ child: JSONValue) -> [String] {
-        let list = { (name: String) in
-            let selectors = (child[name]?.elements ?? []).compactMap(\.stringValue)
-            return selectors.count > 2 ? "\(selectors[0]),… (\(selectors.count))" : selectors.joined(separator: ",")
+    /// What was asked for, where less was given; and what passes, where that is less than was agreed.
+    private func shapeLines(_ child: JSONValue, of connection: JSONValue) -> [String] {
+        let between = { (kind: String) in list(child, kind + "local_ts") + " to " + list(child, kind + "remote_ts") }
+        let name = "\(word(connection, "name"))/\(word(child, "name"))"
+        var lines: [String] = []
+        if child["narrowed"]?.isTrue == true {
+            lines.append("\(name) is narrowed: asked \(between("asked_")), given \(between(""))")
         }
+        let words = { (name: String) in (child[name]?.elements ?? []).compactMap(\.stringValue) }
+        let differs = { (side: String) in
+            !words("passed_\(side)_ts").isEmpty && words("passed_\(side)_ts") != words("\(side)_ts")
+        }
+        if differs("local") || differs("remote") {
+            lines.append("\(name) lets through \(between("passed_")) of \(between(""))")
+        }
+        return lines
+    }
+
+    private func list(_ child: JSONValue, _ name: String) -> String {
+        let selectors = (child[name]?.elements ?? []).compactMap(\.stringValue)
+        return selectors.count > 2 ? "\(selectors[0]),… (\(selectors.count))" : selectors.joined(separator: ",")
+    }
+
+    private func childRow(_ child: JSONValue) -> [String] {
         let traffic = { (way: String) in
             Self.bytes(child["bytes_\(way)"]?.numberValue ?? 0) + ", " + number(child["packets_\(way)"]) + " pkt"
         }
         return [
-            "  " + word(child, "name"), word(child, "state"), list("local_ts") + " to " + list("remote_ts"),
+            "  " + word(child, "name"), word(child, "state"),
+            list(child, "local_ts") + " to " + list(child, "remote_ts"),
             word(child, "proposal"), age(child["installed_seconds"]), traffic("in"), traffic("out"),
         ]
     }

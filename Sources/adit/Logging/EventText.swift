@@ -25,6 +25,17 @@ struct EventText {
         }
     }
 
+    /// A second line where less was agreed than was asked for; nil when all was, and after a rekey.
+    init?(narrowingIn event: GatewayEvent) {
+        guard case .ike(.childInstalled(let connection, let child, let sa, nil)) = event, sa.isNarrowed else {
+            return nil
+        }
+        let list = Self.selectors
+        var text = "child \(child) narrowed: asked \(list(sa.askedLocalSelectors, sa.askedRemoteSelectors)), "
+        text += "given \(list(sa.localSelectors, sa.remoteSelectors))"
+        self.init(.notice, connection, text, "child_narrowed")
+    }
+
     private init(_ level: Logger.Level, _ connection: String?, _ message: String, _ kind: String) {
         self.level = level
         self.connection = connection
@@ -45,8 +56,12 @@ struct EventText {
         case .childInstalled(let connection, let child, let sa, let replaces):
             let verb = replaces == nil ? "installed" : "rekeyed"
             let spis = "SPI \(sa.inboundSPI) in, \(sa.outboundSPI) out"
-            let text = "child \(child) \(verb): \(Self.selectors(sa)) (\(sa.proposal)), \(spis)"
+            let selectors = Self.selectors(sa.localSelectors, sa.remoteSelectors)
+            let text = "child \(child) \(verb): \(selectors) (\(sa.proposal)), \(spis)"
             self.init(.info, connection, text, "child_\(verb)")
+        case .childIdle(let connection, let child, let time):
+            let text = "child \(child) carried nothing for \(time.components.seconds) s and is deleted"
+            self.init(.info, connection, text, "child_idle")
         case .childRemoved(let connection, let child, let spi):
             self.init(.info, connection, "child \(child) removed, SPI \(spi) in", "child_removed")
         case .ikeRekeyed(let connection, let sa):
@@ -66,12 +81,12 @@ struct EventText {
         return failure.suggestion.isEmpty ? message : "\(message); \(failure.suggestion)"
     }
 
-    private static func selectors(_ sa: ChildSAStatus) -> String {
+    private static func selectors(_ local: [TrafficSelector], _ remote: [TrafficSelector]) -> String {
         let list = { (selectors: [TrafficSelector]) in
             let shown = selectors.prefix(selectorsShown).map(\.description).joined(separator: ",")
             return selectors.count > selectorsShown ? "\(shown) and \(selectors.count - selectorsShown) more" : shown
         }
-        return "\(list(sa.localSelectors)) to \(list(sa.remoteSelectors))"
+        return "\(list(local)) to \(list(remote))"
     }
 
     /// `12 ms`, or `3.4 s` from a second on.

@@ -27,7 +27,11 @@ final class TransitionLog: Sendable {
     func log(_ event: GatewayEvent) {
         let (elapsed, withheld) = state.withLock { note(event, in: &$0) }
         guard let withheld else { return }
-        let text = EventText(event, elapsed: elapsed)
+        write(EventText(event, elapsed: elapsed), withheld)
+        if let narrowing = EventText(narrowingIn: event) { write(narrowing, 0) }
+    }
+
+    private func write(_ text: EventText, _ withheld: Int) {
         var metadata: Logger.Metadata = ["event": .string(text.kind)]
         if let connection = text.connection { metadata["connection"] = .string(connection) }
         let more = withheld > 0 ? " (\(withheld) similar lines left out)" : ""
