@@ -65,8 +65,13 @@ SITES = {
     "a": Site("192.0.2.1", "2001:db8::1", "10.1.0.1", "10.1.0.0/24", "fd01::1", "fd01::/64", "a.example.com"),
     "b": Site("192.0.2.2", "2001:db8::2", "10.2.0.1", "10.2.0.0/24", "fd02::1", "fd02::/64", "b.example.com"),
 }
+# Further gateways that reach b's outer address over a link of their own.
+FURTHER = {
+    "c": Site("192.0.3.1", "", "10.3.0.1", "10.3.0.0/24", "fd03::1", "fd03::/64", "c.example.com"),
+    "d": Site("192.0.4.1", "", "10.4.0.1", "10.4.0.0/24", "fd04::1", "fd04::/64", "d.example.com"),
+}
 NATTED = Site("198.51.100.2", "", "10.1.0.1", "10.1.0.0/24", "fd01::1", "fd01::/64", "a.example.com")
-OTHER = {"a": "b", "b": "a", "c": "b"}
+OTHER = {"a": "b", "b": "a", "c": "b", "d": "b"}
 
 
 @dataclass
@@ -159,6 +164,17 @@ class Lab:
         target = self.sites["b"].outer4
         wait_until("the path is back", lambda: " 0% packet loss" in self.run(
             side, "ping", "-n", "-q", "-c", "1", "-W", "0.1", target, check=False))
+
+    def add_gateway(self, side):
+        """Another gateway, `c` or `d`, with a site of its own and a link to b."""
+        self.sites[side] = site = FURTHER[side]
+        self.add_namespace(side)
+        self._join(side, "eth0", "b", f"eth-{side}")
+        network = site.outer4.rsplit(".", 1)[0]
+        self.ip(side, f"addr add {site.outer4}/24 dev eth0")
+        self.ip("b", f"addr add {network}.2/24 dev eth-{side}")
+        self.ip(side, f"route add {self.sites['b'].outer4}/32 via {network}.2")
+        self.add_site(side)
 
     def _join(self, one, one_device, two, two_device):
         self.ip(one, f"link add {one_device} mtu {self.mtu} type veth "
