@@ -79,7 +79,9 @@ struct CommandFailure: Error, Equatable {
 struct ControlOptions: ParsableArguments {
     @Option(
         name: .long,
-        help: ArgumentHelp("The gateway's control socket (default: \(ControlSocketAddress.standard)).", valueName: "path"), completion: .file())
+        help: ArgumentHelp(
+            "The gateway's control socket (default: \(ControlSocketAddress.standard)).", valueName: "path"),
+        completion: .file())
     var control: String?
 
     /// The socket to talk to.

@@ -79,7 +79,7 @@ struct RunCommand: ParsableCommand {
         _ gateway: Gateway, _ configuration: GatewayConfiguration, _ settings: ConfigurationFile.ExecutableSettings,
         _ counters: MetricsCounters, _ server: ControlServer, _ signals: ProcessSignals, _ logger: Logger
     ) {
-        let active = ActiveConfiguration(path: file.config, configuration, settings, logger)
+        let active = ActiveConfiguration(path: file.config, configuration, logger, settings: settings)
         let log = TransitionLog(logger)
         let hub = EventHub()
         let drained = DispatchSemaphore(value: 0)

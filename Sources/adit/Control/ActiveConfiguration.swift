@@ -30,8 +30,8 @@ final class ActiveConfiguration: Sendable {
     private let state: Mutex<State>
 
     init(
-        path: String, _ configuration: GatewayConfiguration,
-        _ settings: ConfigurationFile.ExecutableSettings = .init(), _ logger: Logger
+        path: String, _ configuration: GatewayConfiguration, _ logger: Logger,
+        settings: ConfigurationFile.ExecutableSettings = .init()
     ) {
         self.path = path
         self.logger = logger
