@@ -154,6 +154,12 @@ import Testing
             $1.remoteAddresses = [IKEPair.address(7)]; _ = $0
         },
         Case(
+            name: "the peer begins with a child, and must not", code: .childlessRequired, stage: .ikeAuth, node: 1,
+            cures: ["childless"]
+        ) {
+            $1.childless = .force; _ = $0
+        },
+        Case(
             name: "our own limit", code: .limitReached, stage: .ikeSAInit, cures: ["connections"],
             limits: {
                 var limits = IKELimits(); limits.ikeSAMaximum = 0; return limits
