@@ -197,7 +197,7 @@ final class EffectApplier {
         if child.configuration.inactivity > .zero { watched[child.inboundSPI] = 0 }
         tunnel.addPeer(child.remote.address)
         tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors)
-        lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
+        followPath(of: child)
         childInstalled()
     }
 
@@ -218,7 +218,7 @@ final class EffectApplier {
         child.local = local
         child.remote = remote
         installed[spi] = child
-        lowerMTU(to: innerMTU(for: child), isFirst: installed.count == 1)
+        followPath(of: child)
     }
 
     /// Says once that keys are missing from the log.
@@ -232,16 +232,26 @@ final class EffectApplier {
 
     /// A datagram was too large for the path to `peer`: follow what the kernel learned.
     func pathChanged(to peer: Endpoint) {
-        for child in installed.values where child.remote == peer { lowerMTU(to: innerMTU(for: child), isFirst: false) }
+        let path = Self.pathMTU(to: peer.address)
+        for child in installed.values where child.remote == peer {
+            changeMTU(to: innerMTU(child.suite, peer.address.family, path), mayRise: false)
+        }
     }
 
-    private func innerMTU(for child: ChildSAInstallation) -> Int {
-        innerMTU(child.suite, child.remote.address.family, Self.pathMTU(to: child.remote.address))
+    /// The device has one MTU for all peers, the smallest. While there is one peer each new SA sets it afresh, so that
+    /// it rises again with the path, or when the kernel forgets what an ICMP message said (RFC 8201 §4).
+    private func followPath(of child: ChildSAInstallation) {
+        let address = child.remote.address
+        let path = Self.pathMTU(to: address)
+        let isOnlyPeer =
+            installed.count <= Self.freshLimit && installed.values.allSatisfy { $0.remote.address == address }
+        let suites = isOnlyPeer ? installed.values.map(\.suite) : [child.suite]
+        guard let mtu = suites.map({ innerMTU($0, address.family, path) }).min() else { return }
+        changeMTU(to: mtu, mayRise: isOnlyPeer)
     }
 
-    /// The device has one MTU for all peers, the smallest; the first SA after a pause sets it afresh.
-    private func lowerMTU(to mtu: Int, isFirst: Bool) {
-        guard fixedMTU == nil, mtu < tunnel.mtu || (isFirst && mtu != tunnel.mtu) else { return }
+    private func changeMTU(to mtu: Int, mayRise: Bool) {
+        guard fixedMTU == nil, mtu < tunnel.mtu || (mayRise && mtu != tunnel.mtu) else { return }
         tunnel.setMTU(mtu)
         mtuChanged(tunnel.mtu)
     }
@@ -263,6 +273,8 @@ final class EffectApplier {
         return min(max(PathQuery.mtu(to: remote) ?? defaultPathMTU, smallest), largestPathMTU)
     }
 
+    /// Of more children than that the MTU only falls.
+    private static let freshLimit = 256
     private static let defaultPathMTU = 1500
     private static let largestPathMTU = 9000
 }

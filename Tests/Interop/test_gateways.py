@@ -88,9 +88,10 @@ def test_nat_between(nat_lab, program):
 
 
 def test_the_path_narrows(nat_lab, program):
-    """The MTU follows the path down, not below 1,280; packets of that size arrive even where the path is smaller."""
+    """The MTU follows the path down, not below 1,280, and up with the next SA; packets of 1,280 bytes arrive even where
+    the path is smaller."""
     lab = nat_lab
-    a, b = pair(lab, program)
+    a, b = pair(lab, program, first={"rekey_time": "5s"})
     a.up()
     assert_traffic(lab, count=3)
     assert a.status()["mtu"] == 1438
@@ -109,6 +110,13 @@ def test_the_path_narrows(nat_lab, program):
         assert ping.received == 5, ping.text
     assert " mtu 1280 " in lab.ip("a", "link show adit0")
     assert lab.iperf3("a", seconds=1) > 5e6
+    # The path is wide again, and the kernel has forgotten: so does the next SA.
+    lab.ip("n", "link set outside mtu 1500")
+    lab.ip("b", "link set eth0 mtu 1500")
+    for side in ("a", "b"):
+        lab.ip(side, "route flush cache")
+    wait_until("the MTU rises again", lambda: a.status()["mtu"] == 1438, seconds=15, pause=0.2)
+    assert_traffic(lab, count=3)
 
 
 def test_the_first_packet_starts_the_tunnel_and_is_kept(lab, program):
