@@ -239,7 +239,8 @@ enum Nonce: Int, CaseIterable, CustomTestStringConvertible {
         return least.flatMap(Nonce.init)
     }
 
-    /// A crossing, made by `make` and driven by `body` until all four nonces are known, in which this one is the lowest.
+    /// A crossing, made by `make` and driven by `body` until all four nonces are known, in which this one is the
+    /// lowest.
     func crossing<Value>(
         make: (UInt64) -> Crossing = { Crossing(seed: $0) }, _ body: (Crossing) -> Value
     ) throws -> (Crossing, Value) {
