@@ -277,6 +277,38 @@ import Testing
             })
     }
 
+    /// RFC 7296 §2.23: neither what is sent again, nor what is older than the newest, nor what is forged moves a peer.
+    @Test func repeatedOldAndForgedPacketsMoveNobody() throws {
+        let sent = try TestQueue<MemoryTransport.Run>()
+        let (a, b) = try Self.pair { run in
+            sent.put([run])
+            return []
+        }
+        for count in 1...2 {
+            a.device.toWorker.put([Packet(bytes: Self.packet(payload: 10).bytes)])
+            #expect(TestGateway.eventually { sent.count == count })
+        }
+        let runs = sent.take(2)
+        b.transport.arriving.put([runs[1]])
+        #expect(TestGateway.eventually { b.counters.packetsIn == 1 })
+        let elsewhere = Endpoint(IPAddress(v4: 0xc633_6401), port: 1234)
+        var (late, repeated) = (runs[0], runs[1])
+        late.remote = elsewhere
+        repeated.remote = elsewhere
+        var forged = repeated
+        forged.bytes[forged.bytes.count - 1] ^= 1
+        // A number that is new, and an ICV that is not its own.
+        forged.bytes[7] = 200
+        b.transport.arriving.put([late, repeated, forged])
+        #expect(TestGateway.eventually { b.counters.drops == [.replayed: 1, .badICV: 1] && b.counters.packetsIn == 2 })
+        var told: [ForwardingHint] = []
+        b.mailbox.drain(datagram: { _, _, _ in }, hint: { told += [ForwardingHint($0)].compactMap { $0 } })
+        var hints: [SAHint] = []
+        b.table.drainHints { hints.append($0) }
+        #expect(told == [.firstPacket(inboundSPI: TestSA.spiB)])
+        #expect(hints == [.inboundActivity(inboundSPI: TestSA.spiB)])
+    }
+
     @Test func largePacketsAreAnsweredOrFragmented() throws {
         let (a, b) = try Self.pair(mtu: 1300)
         let refused = Self.packet(isTCP: false, payload: 1300)
