@@ -61,9 +61,11 @@ final class GatewayParts: Sendable {
         let parts = ControlParts(
             endpoint: IKEEndpoint(
                 connections: configuration.connections, entropy: .system, limits: Self.limits(configuration),
-                wallClock: .system, disclosesKeys: keyLog != nil),
+                wallClock: .system, disclosesKeys: keyLog != nil,
+                routes: RouteLookup { PathQuery.localAddress(to: $0) }),
             connections: configuration.connections, table: table, mailbox: mailbox, ikeSocket: ikeSocket,
-            natSocket: natSockets.sender, link: device?.index, addresses: configuration.addresses,
+            natSocket: natSockets.sender, listened: configuration.listen, link: device?.index,
+            addresses: configuration.addresses,
             fixedMTU: configuration.mtu, installRoutes: configuration.installRoutes,
             innerMTU: { suite, family, path in
                 PathMTU.tunnelMTU(

@@ -16,6 +16,7 @@ final class ControlDriver {
     private let ikeSocket: IKESocket
     private let requests: ControlRequests
     private let table: SATable
+    private let watch: AddressWatch
     private let poll: EventPoll
     private var effects: [IKEEffect] = []
     private var stopping = false
@@ -28,6 +29,7 @@ final class ControlDriver {
         mailbox = parts.mailbox
         ikeSocket = parts.ikeSocket
         self.requests = requests
+        watch = try AddressWatch(tunnel: parts.link, listened: parts.listened, warn: parts.warn)
         policies = ChildDirectory(table: parts.table, warn: parts.warn)
         applier = try EffectApplier(parts, policies: policies)
         policies.publish(parts.connections)
@@ -37,15 +39,18 @@ final class ControlDriver {
         try poll.add(mailbox.descriptor, token: 1)
         for descriptor in ikeSocket.descriptors { try poll.add(descriptor, token: 2) }
         try poll.add(applier.resolverDescriptor, token: 3)
+        try poll.add(watch.descriptor, token: 4)
     }
 
     /// Runs until asked to stop.
     func run() {
+        tellAddresses()
         handle(.deadline)
         while !stopping {
             _ = poll.wait(until: wakeAt())
             for request in requests.take() { answer(request) }
             for answer in applier.takeAnswers() { handle(answer) }
+            watchNetwork()
             receiveIKE()
             drainMailbox()
             if let deadline = endpoint.nextDeadline, deadline <= MonotonicClock.now() { handle(.deadline) }
@@ -64,8 +69,24 @@ final class ControlDriver {
         let now = MonotonicClock.now()
         var wake = endpoint.nextDeadline
         if retiredSAs > 0 { wake = min(wake ?? now + Self.reclaimInterval, now + Self.reclaimInterval) }
+        if let due = watch.due { wake = min(wake ?? due, due) }
         if applier.hasChildren { wake = min(wake ?? drainAt, drainAt) }
         return wake
+    }
+
+    /// Changes of addresses and routes, as soon as they have settled.
+    private func watchNetwork() {
+        let now = MonotonicClock.now()
+        watch.note(now)
+        guard watch.take(now) else { return }
+        // Before the routes are asked for the way to a peer.
+        applier.routesChanged()
+        tellAddresses()
+    }
+
+    private func tellAddresses() {
+        guard let addresses = watch.addresses() else { return }
+        handle(.addressesChanged(addresses))
     }
 
     /// The data plane's own hints, once a second, and what it no longer needs.

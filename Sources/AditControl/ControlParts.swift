@@ -21,6 +21,8 @@ package struct ControlParts {
     package var ikeSocket: IKESocket
     /// IKE on port 4500: the workers receive, this thread sends.
     package var natSocket: IKESocket
+    /// The addresses that the sockets listen on; empty for all.
+    package var listened: [IPAddress]
     /// The TUN device's index, nil when there is none to configure, and the addresses it gets.
     package var link: UInt32?
     package var addresses: [IPPrefix]
@@ -48,7 +50,8 @@ package struct ControlParts {
     /// All of it.
     package init(
         endpoint: IKEEndpoint, connections: [ConnectionConfiguration], table: SATable, mailbox: Mailbox,
-        ikeSocket: IKESocket, natSocket: IKESocket, link: UInt32?, addresses: [IPPrefix], fixedMTU: Int?,
+        ikeSocket: IKESocket, natSocket: IKESocket, listened: [IPAddress], link: UInt32?, addresses: [IPPrefix],
+        fixedMTU: Int?,
         installRoutes: Bool, innerMTU: @escaping @Sendable (CipherSuite, IPAddress.Family, Int) -> Int,
         mtuChanged: @escaping @Sendable (Int) -> Void, childInstalled: @escaping @Sendable () -> Void,
         report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void,
@@ -60,6 +63,7 @@ package struct ControlParts {
         self.mailbox = mailbox
         self.ikeSocket = ikeSocket
         self.natSocket = natSocket
+        self.listened = listened
         self.link = link
         self.addresses = addresses
         self.fixedMTU = fixedMTU

@@ -228,6 +228,9 @@ final class EffectApplier {
         warn("the key log cannot be written: the keys from now on are missing in it")
     }
 
+    /// The host's own routes changed: peers stay reachable outside the tunnel.
+    func routesChanged() { tunnel.refreshPeers() }
+
     // MARK: MTU
 
     /// A datagram was too large for the path to `peer`: follow what the kernel learned.

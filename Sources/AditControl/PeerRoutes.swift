@@ -63,6 +63,24 @@ final class PeerRoutes {
         }
     }
 
+    /// The host's own routes changed: peers that are inside of `destinations` stay reachable by what is there now.
+    func refresh(destinations: some Collection<IPPrefix>) {
+        let peers = users.keys.filter { peer in destinations.contains { $0.contains(peer) } }
+        guard !peers.isEmpty, let routes = try? netlink.routes(origin: nil) else { return }
+        for peer in peers {
+            let wanted = bypass(of: peer, routes)
+            let old = installed[peer]
+            // With an interface that went down the kernel has removed its routes.
+            let isThere = old.map { old in
+                routes.contains { $0.destination == old.destination && $0.metric == metric && $0.link == old.link }
+            }
+            guard let wanted, wanted != old || isThere != true else { continue }
+            if let old, isThere == true { take(old) }
+            installed[peer] = nil
+            add(wanted, to: peer)
+        }
+    }
+
     /// Takes back every host route.
     func removeAll() {
         for route in installed.values { take(route) }
@@ -73,17 +91,28 @@ final class PeerRoutes {
     /// Copies the way that the peer has without us: the longest prefix, then the smallest metric. Routes of any gateway
     /// of ours do not count.
     private func install(_ peer: IPAddress) {
-        guard installed[peer] == nil, let host = IPPrefix(peer, length: peer.family.bits) else { return }
-        let present = ((try? netlink.routes(origin: nil)) ?? []).filter {
+        guard installed[peer] == nil, let route = bypass(of: peer, (try? netlink.routes(origin: nil)) ?? []) else {
+            return
+        }
+        add(route, to: peer)
+    }
+
+    private func bypass(of peer: IPAddress, _ routes: [Route]) -> Route? {
+        guard let host = IPPrefix(peer, length: peer.family.bits) else { return nil }
+        let present = routes.filter {
             $0.link != link && $0.table == Self.mainTable && $0.origin != Route.adit && $0.destination.contains(peer)
         }
         let way = present.min {
             ($1.destination.length, $0.metric ?? 0) < ($0.destination.length, $1.metric ?? 0)
         }
-        guard let way, !way.isHostRoute else { return }
+        guard let way, !way.isHostRoute else { return nil }
         var route = Route(host, link: way.link)
         route.gateway = way.gateway
         route.metric = metric
+        return route
+    }
+
+    private func add(_ route: Route, to peer: IPAddress) {
         do {
             try netlink.addRoute(route)
             installed[peer] = route

@@ -65,6 +65,9 @@ final class TunnelInterface {
     /// One user of the peer fewer.
     func removePeer(_ peer: IPAddress) { peers?.remove(peer) }
 
+    /// The host's own routes changed.
+    func refreshPeers() { peers?.refresh(destinations: installed.keys) }
+
     /// Routes `remote` through the tunnel for one more user; addresses of `local` on this host become the source hint.
     /// Peers inside of it must have been added before.
     func addRoutes(to remote: [TrafficSelector], from local: [TrafficSelector]) {

@@ -61,6 +61,12 @@ enum IKETask: Equatable, Sendable {
     case rekeyIKE
     /// Ask whether the peer lives.
     case liveness
+    /// Tell the peer that the path changed (RFC 4555 §3.5).
+    case updateAddresses
+    /// Tell the peer our other addresses (RFC 4555 §3.6).
+    case announceAddresses
+    /// Check that the peer receives where it says it is (RFC 4555 §3.7).
+    case verifyPeer
 }
 
 extension IKETask {
@@ -69,7 +75,7 @@ extension IKETask {
         switch self {
         case .rekeyChild(let spi): spi
         case .deleteChildren(let spis): spis.first
-        case .createChild, .rekeyIKE, .liveness: nil
+        case .createChild, .rekeyIKE, .liveness, .updateAddresses, .announceAddresses, .verifyPeer: nil
         }
     }
 }

@@ -42,6 +42,8 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var encap = true
     /// Whether RFC 7383 fragmentation is offered and used.
     public var fragmentation = true
+    /// Whether MOBIKE is offered and used (RFC 4555): both peers may change their addresses, and keep their keys.
+    public var mobike = true
     /// Whether legacy algorithms (MODP 1024/1536, 3DES, MD5) may be negotiated.
     public var allowLegacy = false
 

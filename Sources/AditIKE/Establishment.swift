@@ -184,7 +184,7 @@ extension IKEEndpoint {
         case .rekeyIKE(let rekey):
             guard let collision = rekey.collision else { return }
             withIKESA(collision.spi) { endpoint, other in endpoint.end(&other, .delete) }
-        case .liveness, .deleteChildren, nil: break
+        case .liveness, .deleteChildren, .mobility, nil: break
         }
     }
 

@@ -314,7 +314,7 @@ extension IKEEndpoint {
         case .established(let session):
             switch session.exchange {
             case .child, .rekeyIKE: return .createChildSA
-            case .liveness, .deleteChildren, nil: return .informational
+            case .liveness, .deleteChildren, .mobility, nil: return .informational
             }
         case .closing, .gone: return .informational
         }

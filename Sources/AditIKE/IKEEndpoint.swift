@@ -37,6 +37,9 @@ public struct IKEEndpoint: Sendable {
     let wallClock: WallClock
     /// Whether the keys of IKE SAs leave the machine, as ``IKEEffect/disclose(_:)``.
     let disclosesKeys: Bool
+    let routes: RouteLookup
+    /// The host's addresses, as far as we were told.
+    var hostAddresses: [HostAddress] = []
     /// After shutdown nothing is initiated or answered.
     var isShutDown = false
     /// The time of the event being handled.
@@ -50,16 +53,18 @@ public struct IKEEndpoint: Sendable {
     /// A machine for `connections`; nothing happens before the first event.
     ///
     /// Without a `wallClock` no certificate is valid yet. `disclosesKeys` hands the keys of every IKE SA out, to read
-    /// captures with; it is off unless somebody asks for it.
+    /// captures with; it is off unless somebody asks for it. Without `routes` no IKE SA changes its path by itself.
     public init(
         connections: [ConnectionConfiguration], entropy: EntropySource, limits: IKELimits = IKELimits(),
-        wallClock: WallClock = WallClock { 0 }, disclosesKeys: Bool = false
+        wallClock: WallClock = WallClock { 0 }, disclosesKeys: Bool = false,
+        routes: RouteLookup = RouteLookup { _ in nil }
     ) {
         self.connections = ConnectionTable()
         self.entropy = entropy
         self.limits = limits
         self.wallClock = wallClock
         self.disclosesKeys = disclosesKeys
+        self.routes = routes
         let key = entropy.integer64()
         unprotectedAnswers.key = key
         invalidSPIAnswers.key = key
@@ -86,6 +91,7 @@ public struct IKEEndpoint: Sendable {
         case .unknownSPI(let spi, let remote): reportUnknownSPI(spi, to: remote)
         case .installationFailed(let spi, let reason): installationFailed(spi, reason)
         case .resolved(let token, let answers): resolved(token, answers)
+        case .addressesChanged(let addresses): addressesChanged(addresses)
         case .deadline: break
         }
         runTimers()

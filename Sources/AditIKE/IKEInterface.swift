@@ -30,6 +30,8 @@ public enum IKEEvent: Sendable {
     case installationFailed(inboundSPI: SPI, reason: String)
     /// What became of the names of an ``IKEEffect/resolve(connection:names:token:)``.
     case resolved(token: UInt32, [NameResolution])
+    /// The addresses of this host, all of them: when the endpoint begins, and whenever they or the routes have changed.
+    case addressesChanged([HostAddress])
     /// ``IKEEndpoint/nextDeadline`` has passed.
     case deadline
 }
@@ -131,6 +133,8 @@ public enum IKEReport: Sendable {
     case childIdle(connection: String, child: String, after: Duration)
     /// A Child SA is gone.
     case childRemoved(connection: String, child: String, inboundSPI: SPI)
+    /// The Child SAs of a connection use another path, with the same keys.
+    case moved(connection: String, IKESAStatus)
     /// The IKE SA was replaced by a new one without interruption.
     case ikeRekeyed(connection: String, IKESAStatus)
     /// The IKE SA is gone; the reason is for people.

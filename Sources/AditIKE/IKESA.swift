@@ -18,6 +18,12 @@ struct IKESA: Sendable {
     /// Whether a NAT was detected before us, and before the peer (RFC 7296 §2.23).
     var localBehindNAT = false
     var remoteBehindNAT = false
+    /// Whether the peer sent NAT detection, so that it knows NAT traversal.
+    var natTraversal = false
+    /// What belongs to MOBIKE; nil when a side does not speak it.
+    var mobility: Mobility?
+    /// Our end changed and the peer, which speaks no MOBIKE, has not been heard since.
+    var movedUnannounced = false
     /// The connection: known from the start when we initiate, after IKE_AUTH when the peer does.
     var connection: ConnectionID?
     /// Children to be created, the first one in IKE_AUTH.
@@ -232,6 +238,7 @@ enum IKEExchange: Sendable {
     case child(ChildNegotiation)
     case rekeyIKE(IKERekey)
     case deleteChildren([SPI])
+    case mobility(MobilityExchange)
 }
 
 /// A Child SA that we asked for.

@@ -51,6 +51,10 @@ public struct IKESAStatus: Sendable, Equatable {
     public var localBehindNAT: Bool
     /// Whether a NAT was detected before the peer, or the peer pretends to be behind one.
     public var remoteBehindNAT: Bool
+    /// Whether both sides speak MOBIKE (RFC 4555).
+    public var mobike = false
+    /// The peer's addresses beside the one in use, as it told them (RFC 4555 §3.4).
+    public var remoteAddresses: [IPAddress] = []
     /// The original initiator's SPI.
     public var initiatorSPI: UInt64
     /// The original responder's SPI.

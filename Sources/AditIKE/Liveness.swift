@@ -11,8 +11,10 @@ extension IKEEndpoint {
         guard sa.session != nil else { return }
         sa.session?.lastInbound = now
         sa.session?.suspicion = nil
+        sa.movedUnannounced = false
         // RFC 7296 §2.23: only new messages move the peer; responses may have taken an older path.
-        guard !arrival.header.isResponse else { return }
+        // RFC 4555 §3.8: with MOBIKE nothing but UPDATE_SA_ADDRESSES does.
+        guard !arrival.header.isResponse, sa.mobility == nil else { return }
         move(&sa, local: arrival.local, remote: arrival.remote)
     }
 
@@ -50,7 +52,11 @@ extension IKEEndpoint {
             guard sa.session?.index(inbound: spi) != nil else { return }
             // ESP goes over the NAT traversal port, and so does IKE when both share a path.
             guard sa.local.port == endpoint.limits.natPort else { return }
-            endpoint.move(&sa, local: sa.local, remote: remote)
+            if sa.mobility != nil {
+                endpoint.peerSentFrom(remote, &sa)
+            } else {
+                endpoint.move(&sa, local: sa.local, remote: remote)
+            }
         }
     }
 
@@ -62,10 +68,7 @@ extension IKEEndpoint {
         guard !sa.localBehindNAT, sa.remoteBehindNAT || configuration.remoteAddresses.isEmpty else { return }
         sa.remote = remote
         if !local.address.isUnspecified { sa.local = local }
-        let ends = espEndpoints(sa)
-        for child in sa.session?.children ?? [] {
-            effects.append(.moveChild(inboundSPI: child.inbound, local: ends.local, remote: ends.remote))
-        }
+        childrenFollow(&sa)
     }
 
     /// The liveness timer ran out: the peer is asked when nothing came from it for that long.

@@ -85,6 +85,13 @@ struct MessageWindow: Sendable {
         return outstanding?.datagrams ?? []
     }
 
+    /// The datagrams to send again over another path, as if they had not been sent before.
+    mutating func restartOutstanding(wait: Duration) -> [[UInt8]] {
+        outstanding?.sendings = 1
+        outstanding?.wait = wait
+        return outstanding?.datagrams ?? []
+    }
+
     /// The datagrams to send again and the wait after them; nil when `tries` sendings are used up.
     mutating func retransmit(tries: Int) -> (datagrams: [[UInt8]], wait: Duration)? {
         guard var request = outstanding, request.sendings < tries else { return nil }

@@ -155,6 +155,7 @@ extension IKEEndpoint {
             finishAuth(payloads, arrival, &sa)
         case (.established, .createChildSA), (.established, .informational):
             settle(&sa)
+            takeAnsweringPath(arrival, &sa)
             finishExchange(payloads, arrival, &sa)
             startNextTask(&sa)
         case (.closing, _):

@@ -47,7 +47,10 @@ extension IKEEndpoint {
             case .rekeyIKE: requestIKERekey(groups: [], &sa)
             case .liveness:
                 sa.session?.exchange = .liveness
-                request(.informational, [], &sa)
+                request(.informational, livenessPayloads(sa), &sa)
+            case .updateAddresses: requestMobility(.update, &sa)
+            case .announceAddresses: requestMobility(.announce, &sa)
+            case .verifyPeer: requestMobility(.verify, &sa)
             }
         }
     }
@@ -58,7 +61,8 @@ extension IKEEndpoint {
         sa.session?.exchange = nil
         let contents = PayloadContents(payloads)
         switch exchange {
-        case .liveness: break
+        case .liveness: finishLiveness(contents, &sa)
+        case .mobility(let mobility): finishMobility(contents, mobility, arrival, &sa)
         case .child(let negotiation): finishChild(contents, negotiation, &sa)
         case .rekeyIKE(let rekey): finishIKERekey(contents, rekey, &sa)
         case .deleteChildren(let spis): finishDelete(spis, &sa)

@@ -75,12 +75,14 @@ extension IKEEndpoint {
             }
             if endpoint.probeAgain(&sa) { return }
             guard let (datagrams, wait) = sa.window.retransmit(tries: endpoint.tries(sa)) else {
+                if endpoint.waitsForPath(&sa) { return }
                 endpoint.settle(&sa)
                 endpoint.giveUp(&sa)
                 return
             }
             endpoint.timers.set(.retransmit(spi), at: endpoint.now + wait)
             endpoint.transmit(datagrams, sa)
+            endpoint.probeOtherPaths(datagrams, &sa)
         }
     }
 
@@ -88,7 +90,7 @@ extension IKEEndpoint {
     private func tries(_ sa: IKESA) -> Int {
         guard case .initSent = sa.state, let id = sa.connection,
             connections[id]?.remotes.count ?? 0 > 1
-        else { return limits.retransmitTries }
+        else { return sendings(sa) }
         return min(limits.retransmitTries, limits.addressTries)
     }
 

@@ -17,6 +17,8 @@ public struct Link: Hashable, Sendable {
     public var isUp: Bool
     /// Whether it is up and has a carrier: for a TUN device, whether a program has it open.
     public var hasCarrier: Bool
+    /// Whether it leads to this host only.
+    public var isLoopback = false
     /// The length of its transmit queue in packets.
     public var transmitQueueLength: Int
     /// The largest super-packet in bytes; 0 when unknown.
@@ -31,6 +33,10 @@ public struct InterfaceAddress: Hashable, Sendable {
     public var link: UInt32
     /// The address with its prefix length.
     public var prefix: IPPrefix
+    /// Whether it is of use beyond its own link.
+    public var isGlobal = true
+    /// Whether it can be sent from: not while, or after, IPv6 found it to be another host's (RFC 4862 §5.4).
+    public var isReady = true
 }
 
 extension Link {
@@ -43,7 +49,7 @@ extension Link {
         let value = { (type: Int) -> Int in Int(attributes[type]?.integer(at: 0, as: UInt32.self) ?? 0) }
         self.init(
             index: index, name: name.text, mtu: value(Int(IFLA_MTU)), isUp: flags & UInt32(IFF_UP) != 0,
-            hasCarrier: flags & Self.lowerUp != 0,
+            hasCarrier: flags & Self.lowerUp != 0, isLoopback: flags & UInt32(IFF_LOOPBACK) != 0,
             transmitQueueLength: value(Int(IFLA_TXQLEN)), segmentationBytes: value(Int(IFLA_GSO_MAX_SIZE)),
             segmentationSegments: value(Int(IFLA_GSO_MAX_SEGS)))
     }
@@ -62,7 +68,13 @@ extension InterfaceAddress {
             let address = IPAddress(bytes: bytes),
             let prefix = IPPrefix(address, length: Int(length))
         else { return nil }
-        self.init(link: index, prefix: prefix)
+        let flags =
+            attributes[Int(IFA_FLAGS)]?.integer(at: 0, as: UInt32.self)
+            ?? answer.payload.integer(at: 2, as: UInt8.self).map(UInt32.init) ?? 0
+        let scope = answer.payload.integer(at: 3, as: UInt8.self) ?? 0
+        self.init(
+            link: index, prefix: prefix, isGlobal: CUnsignedInt(scope) == RT_SCOPE_UNIVERSE.rawValue,
+            isReady: flags & UInt32(IFA_F_TENTATIVE | IFA_F_DADFAILED) == 0)
     }
 
     func request(_ type: Int, flags: Int) -> NetlinkRequest {

@@ -31,7 +31,7 @@ import Testing
                 connections: [], entropy: EntropySource { [UInt8](repeating: 1, count: $0) }, limits: IKELimits(),
                 wallClock: WallClock { 0 }),
             connections: [], table: table, mailbox: try Mailbox(producers: 1), ikeSocket: sockets[0],
-            natSocket: sockets[1], link: nil, addresses: [], fixedMTU: 1400, installRoutes: false,
+            natSocket: sockets[1], listened: [], link: nil, addresses: [], fixedMTU: 1400, installRoutes: false,
             innerMTU: { _, _, path in path }, mtuChanged: { _ in }, childInstalled: {},
             report: { report in
                 if case .childInstalled(_, let child, _, _) = report { log.reports.withLock { $0.append(child) } }

@@ -65,10 +65,25 @@ struct FakePacket {
     var selectors: [TrafficSelector]
 }
 
+/// The addresses of a simulated gateway, and its routes: everything is reached from the first address of its family
+/// that ``unreachable`` does not name.
+final class FakeHost: @unchecked Sendable {
+    var addresses: [IPAddress]
+    /// Addresses that a node can neither send from nor receive at, though it has them.
+    var unreachable: Set<IPAddress> = []
+
+    init(_ address: IPAddress) { addresses = [address] }
+
+    func route(_ remote: IPAddress) -> IPAddress? {
+        addresses.first { $0.family == remote.family && !unreachable.contains($0) }
+    }
+}
+
 /// One gateway of the simulation: an endpoint, and a data plane that checks what it is told.
 final class Node {
     let name: String
-    let address: IPAddress
+    let host: FakeHost
+    var address: IPAddress { host.addresses.first ?? IPAddress(v4: 0) }
     var endpoint: IKEEndpoint
     /// Behind a NAT: the address that others see.
     var natAddress: IPAddress?
@@ -88,9 +103,13 @@ final class Node {
     var questions: [(names: [String], token: UInt32)] = []
     var isAlive = true
 
-    init(_ name: String, _ address: IPAddress, _ endpoint: IKEEndpoint) {
+    convenience init(_ name: String, _ address: IPAddress, _ endpoint: IKEEndpoint) {
+        self.init(name, FakeHost(address), endpoint)
+    }
+
+    init(_ name: String, _ host: FakeHost, _ endpoint: IKEEndpoint) {
         self.name = name
-        self.address = address
+        self.host = host
         self.endpoint = endpoint
     }
 
@@ -130,11 +149,12 @@ final class IKEPair {
         random = SplitMix(seed)
         self.network = network
         nodes = configurations.enumerated().map { index, configuration in
-            Node(
-                String(UnicodeScalar(UInt8(65 + index))), Self.address(index),
+            let host = FakeHost(Self.address(index))
+            return Node(
+                String(UnicodeScalar(UInt8(65 + index))), host,
                 IKEEndpoint(
                     connections: configuration, entropy: SeededEntropy(seed &* 31 &+ UInt64(index)).source,
-                    limits: limits, wallClock: WallClock { TestValidator.time }))
+                    limits: limits, wallClock: WallClock { TestValidator.time }, routes: RouteLookup(host.route)))
         }
     }
 
@@ -224,14 +244,25 @@ final class IKEPair {
     /// Sends a packet on the outbound SA of a child, if there is one.
     func sendTraffic(_ from: Int, _ child: String) {
         guard let sa = nodes[from].outbound(child) else { return }
-        guard let to = nodes.indices.first(where: { isAt($0, sa.remote.address) }) else { return }
+        let host = nodes[from].host
+        guard host.addresses.contains(sa.local.address), !host.unreachable.contains(sa.local.address),
+            let to = nodes.indices.first(where: { isAt($0, sa.remote.address) })
+        else { return }
         let packet = FakePacket(spi: sa.outboundSPI, key: sa.outboundKey, selectors: sa.localSelectors)
         let delay = random.next() % (network.delay.upperBound - network.delay.lowerBound + 1) + network.delay.lowerBound
         schedule(.packet(packet, to: to), after: delay)
     }
 
     private func isAt(_ index: Int, _ address: IPAddress) -> Bool {
-        (nodes[index].natAddress ?? nodes[index].address) == address
+        if let nat = nodes[index].natAddress { return nat == address }
+        return nodes[index].host.addresses.contains(address) && !nodes[index].host.unreachable.contains(address)
+    }
+
+    /// Gives a node these addresses, the first of a family being the one that its routes prefer, and tells it.
+    func readdress(_ node: Int, _ addresses: [IPAddress]) {
+        note("\(nodes[node].name) has \(addresses)")
+        nodes[node].host.addresses = addresses
+        event(.addressesChanged(addresses.map { HostAddress($0, isOuter: true) }), node)
     }
 
     func perform(_ effects: [IKEEffect], _ index: Int) {
@@ -284,6 +315,8 @@ final class IKEPair {
     private func send(_ original: [UInt8], _ index: Int, _ local: Endpoint, _ remote: Endpoint) {
         note("\(nodes[index].name) sends \(describe(original)) to \(remote)")
         var source = Endpoint(local.address.isUnspecified ? nodes[index].address : local.address, port: local.port)
+        let host = nodes[index].host
+        guard host.addresses.contains(source.address), !host.unreachable.contains(source.address) else { return }
         if let nat = nodes[index].natAddress {
             let port = nodes[index].natPorts[local.port] ?? nodes[index].nextNATPort
             if nodes[index].natPorts[local.port] == nil {

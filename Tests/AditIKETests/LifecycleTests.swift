@@ -236,7 +236,7 @@ import Testing
         let pair = IKEPair(
             seed: 42,
             Sides.pair {
-                $1.remoteAddresses = []; $1.encap = false; $0.encap = false
+                $1.remoteAddresses = []; $1.encap = false; $0.encap = false; $0.mobike = false
             })
         pair.nodes[0].natAddress = IPAddress(v4: 0xcb00_7105)
         #expect(pair.connect(), "\(pair.story)")

@@ -4,6 +4,16 @@
 import AditIKE
 import AditWire
 
+/// The address of a gateway as its routes know it: everything is reached from there.
+final class SimulatedHost: @unchecked Sendable {
+    // Used by one thread at a time: that of the simulation.
+    var address: IPAddress
+
+    init(_ address: IPAddress) { self.address = address }
+
+    @Sendable func route(_ remote: IPAddress) -> IPAddress? { address.family == remote.family ? address : nil }
+}
+
 /// One gateway of a simulation: the IKE machine and a data plane, as a control thread would drive them.
 package final class SimulatedGateway {
     package let name: String

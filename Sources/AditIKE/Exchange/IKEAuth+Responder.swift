@@ -104,6 +104,7 @@ extension IKEEndpoint {
             fail(&sa, unwantedShape(contents, sa), .linger)
             return
         }
+        guard let mobility = acceptMobility(contents, configuration, arrival, &sa) else { return }
         effects.append(
             .report(.connecting(connection: configuration.name, remote: sa.remote, role: .responder)))
         var keying = open.keying
@@ -112,7 +113,7 @@ extension IKEEndpoint {
         limitAuthentication(&sa)
         if let lifetime = authenticationLifetime(configuration) { payloads.append(.notify(lifetime)) }
         let (answered, outcome) = contents.isChildless ? ([], nil) : acceptChild(contents, open, configuration, &sa)
-        answer(payloads + answered, arrival, &sa)
+        answer(payloads + answered + mobility, arrival, &sa)
         reportEstablished(sa)
         switch outcome {
         case .success(let report): effects.append(.report(report))

@@ -46,6 +46,7 @@ extension IKEEndpoint {
                 .trafficSelectorsResponder(TrafficSelectorPayload(negotiation.remoteSelectors)),
             ]
         }
+        payloads += offerMobility(configuration, .initiator, &sa)
         sa.state = .authSent(
             AuthSent(
                 initiatorNonce: result.initiatorNonce, responderNonce: result.responderNonce,
@@ -102,10 +103,12 @@ extension IKEEndpoint {
             return
         }
         if sa.local.address.isUnspecified { sa.local = Endpoint(arrival.local.address, port: sa.local.port) }
+        settleMobility(contents, &sa)
         establish(&sa, sent.keying, localID: sent.localID, remoteID: remoteID, firstMessage: nil)
         limitAuthentication(&sa, peer: contents.authenticationLifetime)
         finishFirstChild(contents, sent, configuration, &sa)
         settleRivals(&sa, initialContact: contents.notify(.initialContact) != nil)
+        if sa.mobility?.movedAt != nil { addUrgent(.updateAddresses, &sa) }
         startNextTask(&sa)
     }
 

@@ -216,6 +216,7 @@ extension IKEEndpoint {
         sa.steeringByte = entropy.bytes(1).first ?? 0
         sa.localBehindNAT = nat.localBehindNAT && !request.local.address.isUnspecified
         sa.remoteBehindNAT = nat.remoteBehindNAT
+        sa.natTraversal = nat.supported
         ikeSAs.insert(sa)
         halfOpen.insert(spi, key: key)
         timers.set(.halfOpen(spi), at: now + limits.halfOpenLifetime)

@@ -213,6 +213,7 @@ extension IKEEndpoint {
     private mutating func follow(_ nat: NATDetection, _ arrival: Arrival, _ sa: inout IKESA) {
         sa.localBehindNAT = nat.localBehindNAT && !arrival.local.address.isUnspecified
         sa.remoteBehindNAT = nat.remoteBehindNAT
+        sa.natTraversal = nat.supported
         guard nat.supported else {
             sa.local = arrival.local
             return

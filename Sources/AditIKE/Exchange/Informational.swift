@@ -27,7 +27,11 @@ extension IKEEndpoint {
             for spi in delete.espSPIs { if let ours = deletedByPeer(spi, &sa) { deleted.append(ours) } }
         }
         // RFC 7296 §1.4.1: the answer names our halves, except of what we asked to delete ourselves.
-        answer(deleted.isEmpty ? [] : [.delete(DeletePayload(esp: deleted))], arrival, &sa)
+        let answered: [Payload] = deleted.isEmpty ? [] : [.delete(DeletePayload(esp: deleted))]
+        let before = sa.path
+        answer(answered + answerMobility(contents, arrival, &sa), arrival, &sa)
+        if sa.path != before { restartOutstanding(&sa) }
+        startNextTask(&sa)
     }
 
     /// Whether nothing but IKE_AUTH has happened on this IKE SA.

@@ -117,7 +117,7 @@ extension IKEEndpoint {
         case .rekeyIKE(let rekey) where rekey.collision != nil:
             answer([.notify(NotifyPayload(.temporaryFailure))], arrival, &sa)
             return
-        case .liveness, .rekeyIKE, nil: break
+        case .liveness, .mobility, .rekeyIKE, nil: break
         }
         guard let offer = contents.securityAssociation, let nonce = contents.nonce, let share = contents.keyExchange
         else {
@@ -193,6 +193,7 @@ extension IKEEndpoint {
         sa.steeringByte = old.steeringByte
         sa.localBehindNAT = old.localBehindNAT
         sa.remoteBehindNAT = old.remoteBehindNAT
+        sa.natTraversal = old.natTraversal
         ikeSAs.insert(sa)
     }
 
@@ -226,10 +227,12 @@ extension IKEEndpoint {
             new.session?.reauthAt = session.reauthAt
             new.session?.reauthLimit = session.reauthLimit
             for child in session.children { endpoint.childOwners[child.inbound] = spi }
+            endpoint.inheritPath(from: old, &new)
             endpoint.register(&new)
             for task in session.tasks + session.postponed where task != .rekeyIKE && task != .liveness {
                 new.session?.add(task)
             }
+            if case .mobility(let exchange) = session.exchange { endpoint.addUrgent(exchange.task, &new) }
             if let id = new.connection, let name = endpoint.connections[id]?.configuration.name,
                 let status = endpoint.status(of: new)
             {

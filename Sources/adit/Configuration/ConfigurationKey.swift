@@ -73,6 +73,7 @@ extension ConfigurationKey {
         ConfigurationKey("unique", "\"replace\", \"keep\" or \"never\"", "\"replace\""),
         ConfigurationKey("encap", "true or false", "true"),
         ConfigurationKey("fragmentation", "true or false", "true"),
+        ConfigurationKey("mobike", "true or false", "true"),
         ConfigurationKey("allow_legacy", "true or false", "false"),
         ConfigurationKey("children", "a table of children: [connections.NAME.children.CHILD]"),
     ]

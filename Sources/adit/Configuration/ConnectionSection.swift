@@ -53,6 +53,7 @@ struct ConnectionSection {
         if let policy = reader.word("unique", ConnectionConfiguration.UniquePolicy.self) { connection.unique = policy }
         if let flag = reader.boolean("encap") { connection.encap = flag }
         if let flag = reader.boolean("fragmentation") { connection.fragmentation = flag }
+        if let flag = reader.boolean("mobike") { connection.mobike = flag }
         guard authentication != nil, remote != nil, !children.isEmpty, !shapes.contains(where: { $0 == nil }) else {
             return nil
         }

@@ -58,6 +58,7 @@ struct StatusDocument {
                     ("remote", .boolean(sa?.remoteBehindNAT ?? false)),
                 ])
             ),
+            ("mobike", .boolean(sa?.mobike ?? false)),
             (
                 "ike_spi",
                 .object([

@@ -64,6 +64,8 @@ struct EventText {
             self.init(.info, connection, text, "child_idle")
         case .childRemoved(let connection, let child, let spi):
             self.init(.info, connection, "child \(child) removed, SPI \(spi) in", "child_removed")
+        case .moved(let connection, let sa):
+            self.init(.info, connection, "moved to the path \(sa.local) to \(sa.remote)", "moved")
         case .ikeRekeyed(let connection, let sa):
             self.init(.info, connection, "IKE SA rekeyed with \(sa.remote) (\(sa.proposal))", "ike_rekeyed")
         case .closed(let connection, let reason):

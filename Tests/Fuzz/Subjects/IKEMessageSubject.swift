@@ -51,7 +51,10 @@ extension FuzzSubject {
             }
         },
         seeds: {
-            [("ike_auth", chain(authentication)), ("delete", chain([.delete(.init(esp: [child]))])), ("empty", [0])]
+            [
+                ("ike_auth", chain(authentication)), ("delete", chain([.delete(.init(esp: [child]))])), ("empty", [0]),
+                ("mobike", chain(mobility)),
+            ]
         })
 
     /// Descriptions are made for logs and reports from whatever a peer sent.
@@ -119,6 +122,17 @@ extension FuzzSubject {
             .securityAssociation(.init(offering: [espSuite], spi: [1, 2, 3, 4])),
             .trafficSelectorsInitiator(.init([local])),
             .trafficSelectorsResponder(.init([remote])),
+        ]
+    }
+
+    /// Every notification of RFC 4555.
+    private static var mobility: [Payload] {
+        [
+            .notify(.init(.updateSAAddresses)), .notify(.init(.mobikeSupported, data: [1])),
+            .notify(.init(.additionalIPv4Address, data: [192, 0, 2, 7])),
+            .notify(.init(.additionalIPv6Address, data: Array(0..<16))), .notify(.init(.noAdditionalAddresses)),
+            .notify(.init(.cookie2, data: Array(0..<64))), .notify(.init(.noNATsAllowed, data: Array(0..<12))),
+            .notify(.init(.unacceptableAddresses)), .notify(.init(.unexpectedNATDetected)),
         ]
     }
 

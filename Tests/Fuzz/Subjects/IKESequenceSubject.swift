@@ -24,6 +24,8 @@ extension FuzzSubject {
                 ("both_rekey", handshake + [7, 2, 8, 2, 0, 0, 0, 0, 0, 0]),
                 ("loss_and_wait", [7, 0, 2, 6, 12, 0, 0, 2, 6, 12, 0, 0, 0]),
                 ("duplicates", [7, 0, 1, 0, 1, 0, 1, 0, 1, 0]),
+                ("roam", [11, 2, 11, 3] + handshake + [11, 4, 0, 0, 0, 0, 11, 9, 0, 0, 0, 0, 0, 0]),
+                ("roam_and_rekey", handshake + [11, 4, 2, 8, 3, 6, 12, 11, 7, 0, 0, 0, 0, 6, 13, 0, 0, 0, 0]),
                 ("bent", [7, 0, 0, 3, 0, 40, 0, 0, 0, 3, 0, 60, 1, 0, 0]), ("acquire", [9, 0, 0, 0, 0, 9, 0]),
                 (
                     "invented",
@@ -31,6 +33,16 @@ extension FuzzSubject {
                 ),
             ]
         })
+}
+
+/// The addresses of one side; everything is reached from the first of a family.
+private final class FuzzHost: @unchecked Sendable {
+    // Used by one thread at a time: a subject's run is sequential.
+    var addresses: [IPAddress]
+
+    init(_ address: IPAddress) { addresses = [address] }
+
+    @Sendable func route(_ remote: IPAddress) -> IPAddress? { addresses.first { $0.family == remote.family } }
 }
 
 /// The two endpoints, what is under way between them, and the time.
@@ -43,6 +55,7 @@ struct FuzzNetwork {
     }
 
     private var endpoints: [IKEEndpoint]
+    private let hosts = (0..<2).map { FuzzHost(Self.outer($0, 500).address) }
     private var letters: [Letter] = []
     private var now = Timestamp(nanoseconds: 1_000_000_000)
     private var usedKeys: [Set<[UInt8]>] = [[], []]
@@ -51,15 +64,18 @@ struct FuzzNetwork {
     private static let letterLimit = 64
 
     init() {
+        let hosts = hosts
         endpoints = (0..<2).map { side in
             let generator = SeededBytes(seed: UInt64(side) + 1)
-            return IKEEndpoint(connections: [Self.connection(side)], entropy: EntropySource { generator.bytes($0) })
+            return IKEEndpoint(
+                connections: [Self.connection(side)], entropy: EntropySource { generator.bytes($0) },
+                routes: RouteLookup(hosts[side].route))
         }
     }
 
     /// Takes one decision and carries it out.
     mutating func step(_ choices: inout Choices) {
-        switch choices.byte() % 11 {
+        switch choices.byte() % 12 {
         case 0: if !letters.isEmpty { deliver(letters.removeFirst()) }
         case 1: if let letter = letters.first { deliver(letter) }
         case 2: if !letters.isEmpty { letters.removeFirst() }
@@ -82,8 +98,18 @@ struct FuzzNetwork {
         case 7: command(choices.byte(), at: 0)
         case 8: command(choices.byte(), at: 1)
         case 9: handle(.acquire(connection: "peer", child: "peer"), at: Int(choices.byte() % 2))
-        default: if letters.count > 1 { letters.append(letters.removeFirst()) }
+        case 10: if letters.count > 1 { letters.append(letters.removeFirst()) }
+        default: readdress(choices.byte())
         }
+    }
+
+    /// A side has other addresses: none, some of three IPv4 ones, or an IPv6 one.
+    private mutating func readdress(_ choice: UInt8) {
+        let side = Int(choice % 2)
+        let candidates = (0..<3).compactMap { IPAddress(bytes: [192, 0, 2, UInt8(side + 1 + 10 * $0)]) }
+        hosts[side].addresses = candidates.enumerated().filter { choice >> (1 + $0.offset) & 1 == 1 }.map(\.element)
+        if choice & 0x80 != 0 { hosts[side].addresses += [IPAddress(v6High: 0x2001_0db8 << 32, low: UInt64(side))] }
+        handle(.addressesChanged(hosts[side].addresses.map { HostAddress($0, isOuter: choice & 0x40 == 0) }), at: side)
     }
 
     private mutating func command(_ choice: UInt8, at side: Int) {
@@ -117,8 +143,8 @@ struct FuzzNetwork {
             case .send(let bytes, let local, let remote):
                 precondition(!bytes.isEmpty)
                 guard letters.count < Self.letterLimit else { continue }
-                let from = Self.outer(side, local.port)
-                letters.append(Letter(bytes: bytes, to: 1 - side, from: from, at: Self.outer(1 - side, remote.port)))
+                let from = local.address.isUnspecified ? Self.outer(side, local.port) : local
+                letters.append(Letter(bytes: bytes, to: 1 - side, from: from, at: remote))
             case .installChild(let child):
                 let key = child.outboundKey.withUnsafeBytes { Array($0) }
                 precondition(usedKeys[side].insert(key).inserted, "a key is never installed twice")
