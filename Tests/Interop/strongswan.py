@@ -17,7 +17,7 @@ SECRET = "a secret of the interoperability tests"
 
 def configuration(lab, side, ike="aes128gcm16-prfsha256-x25519", esp="aes128gcm16", secret=SECRET, family=4,
                   inner=4, local_ts=None, remote_ts=None, local_addrs=None, remote_addrs=None, local_id=None,
-                  remote_id=None, connection="", child="", name="peer", to=None):
+                  remote_id=None, mobike=False, connection="", child="", name="peer", to=None):
     """swanctl.conf of connection `peer` with child `net`; extra lines go in as they are. The texts of several names
     can be joined: swanctl merges sections."""
     mine, theirs = lab.sites[side], lab.sites[to or OTHER[side]]
@@ -33,7 +33,7 @@ connections {{
     local_addrs = {local_addrs or outer(mine)}
     remote_addrs = {remote_addrs or ("%any" if lab.nat and side == "b" else outer(theirs))}
     proposals = {ike}
-    mobike = no
+    mobike = {"yes" if mobike else "no"}
     {connection}
     local {{
       auth = psk
