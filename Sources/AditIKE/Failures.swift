@@ -65,7 +65,11 @@ extension IKEEndpoint {
         effects.append(.report(.failed(report)))
         guard let connection = connections[id] else { return }
         connections[id]?.lastFailure = report
-        if let old, retryReauthentication(connection.established[old] == nil ? connection.newest : old) { return }
+        if let old, retryReauthentication(connection.established[old] == nil ? connection.newest : old) {
+            // What was asked for meanwhile comes up on the IKE SA that stays.
+            bring(id, children)
+            return
+        }
         connections[id]?.hasFailed = true
         let isLast = !connection.hasUntriedRemote
         if isLast { connections[id]?.tried = [] }

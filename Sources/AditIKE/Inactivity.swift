@@ -25,7 +25,7 @@ extension IKEEndpoint {
     /// Starts the clock of a new child.
     mutating func watchInactivity(_ child: ChildSA, _ configuration: ChildConfiguration) {
         guard configuration.inactivity > .zero else { return }
-        timers.set(.inactivity(child.inbound), at: child.lastTraffic + configuration.inactivity)
+        timers.set(.inactivity(child.inbound), at: child.lastTraffic + limit(configuration))
     }
 
     /// The time has come to see whether a child has carried anything.
@@ -37,7 +37,7 @@ extension IKEEndpoint {
                 child.phase == .installed
             else { return }
             let settings = configuration.children[child.child]
-            guard child.lastTraffic + settings.inactivity <= endpoint.now else {
+            guard child.lastTraffic + endpoint.limit(settings) <= endpoint.now else {
                 endpoint.watchInactivity(child, settings)
                 return
             }
@@ -47,4 +47,11 @@ extension IKEEndpoint {
             endpoint.startDelete([spi], &sa)
         }
     }
+
+    /// Traffic is told of once a second: a shorter time would end children that carry something.
+    private func limit(_ configuration: ChildConfiguration) -> Duration {
+        max(configuration.inactivity, Self.shortestInactivity)
+    }
+
+    private static let shortestInactivity: Duration = .seconds(3)
 }

@@ -26,8 +26,9 @@ extension IKEEndpoint {
             // A suspicion stays: what the data plane tells can be a second old, and a peer that lives answers.
             sa.session?.lastInbound = endpoint.now
             if sa.session?.unconfirmed?.inbound == spi { sa.session?.unconfirmed = nil }
-            // RFC 7296 §2.8: the peer sends on it, so it receives on it; a redundant one that is to go is no successor.
-            if sa.session?.children[index].phase != .deleting { endpoint.activateOutbound(at: index, &sa) }
+            // RFC 7296 §2.8: the peer sends on it, so it receives on it; one that is to go is no successor.
+            let phase = sa.session?.children[index].phase
+            if phase != .deleting, phase != .draining { endpoint.activateOutbound(at: index, &sa) }
         }
     }
 

@@ -16,6 +16,7 @@ import Testing
         IKEPair(
             seed: 7,
             Sides.pair { left, _ in
+                left.children[0].startAction = .trap
                 left.remoteAddresses = before
                 left.remoteNames = names.map { RemoteName($0, position: before.count) }
             })
