@@ -60,6 +60,7 @@ class Gateway:
         self.log = os.path.join(self.folder, "adit.log")
         self.control = os.path.join(self.folder, "control.sock")
         self.process, self.options = None, list(options)
+        lab.witnesses.append((f"adit-{side}: adit status", lambda: self.command("status", "--json").stdout))
         settings = {"interface": "adit0", "control": self.control, **DEFAULTS, **gateway}
         self.write(text if text is not None else document(settings, connections or {"peer": connection(lab, side)}))
 

@@ -83,7 +83,15 @@ def pytest_runtest_makereport(item):
         for made in item.funcargs.values():
             if isinstance(made, laboratory.Lab):
                 report.sections += [(name, text) for name, text in logs(made)]
+                report.sections += [(name, testimony(ask)) for name, ask in made.witnesses]
     return report
+
+
+def testimony(ask):
+    try:
+        return ask()
+    except Exception as error:  # the daemon may be gone; the failure is told all the same
+        return f"none: {error}"
 
 
 def logs(made):

@@ -91,6 +91,8 @@ class Lab:
         self.sites = {"a": NATTED if nat else SITES["a"], "b": SITES["b"]}
         self.folder = tempfile.mkdtemp(prefix=self.prefix + "-")
         self._closers = []
+        # What a failed test shows besides the logs: (name, function that gives a text).
+        self.witnesses = []
         self._namespaces = []
 
     def namespace(self, side):
