@@ -23,6 +23,8 @@ struct Connection: Sendable {
     private var sequence: UInt64 = 0
     /// The peer died, and `dpd_action` says that packets bring it back, whatever the children's start action.
     var trapped = false
+    /// The peer refused RSASSA-PSS, so our attempts sign with PKCS #1 v1.5.
+    var signsByPKCS1 = false
     /// Children that are wanted as soon as initiating is allowed again.
     var wanted: [Int] = []
     /// Children that were deleted because they carried nothing: only a packet, a command or the peer brings them back.

@@ -149,6 +149,8 @@ struct AuthSent: Sendable {
     /// SK_pr, which the responder's AUTH needs.
     let skPr: SecretBytes
     let localID: Identity
+    /// The hashes that the responder announced, nil when it knows no RFC 7427.
+    let peerHashes: SignatureHashes?
     /// The child asked for; nil without one (RFC 6023).
     let child: ChildNegotiation?
 }

@@ -61,6 +61,26 @@ import Testing
         #expect(pair.connect(), "\(pair.story)")
     }
 
+    @Test("a responder that refuses RSASSA-PSS is asked with PKCS #1 v1.5 at once, and PSS is tried again after that")
+    func refusedPSS() throws {
+        for (refusals, isRSA) in [(1, true), (2, true), (1, false)] {
+            let validator = CountingValidator(refusals: refusals)
+            let signer = isRSA ? TestKeys.rsa2048 : TestKeys.ecdsa256
+            let works = isRSA && refusals == 1
+            let pair = IKEPair(
+                seed: 13,
+                try Self.sides(signer, TestKeys.rsa2048) {
+                    $1.authentication.remote = .certificate(validator)
+                    $0.children[0].startAction = .none
+                })
+            #expect(pair.connect() == works, "\(pair.story)")
+            #expect(pair.codes(0) == (works ? [] : [.authenticationFailed]))
+            let connection = try #require(pair.nodes[0].endpoint.connections.id(named: "c"))
+            #expect(pair.nodes[0].endpoint.connections[connection]?.signsByPKCS1 == works)
+            #expect(validator.calls.withLock { $0 } == (isRSA ? 2 : 1))
+        }
+    }
+
     @Test func aValidatorJudgesOnceForAllConnections() throws {
         let validator = CountingValidator()
         var sides = try Self.sides(TestKeys.ed25519, TestKeys.ed25519) {
@@ -200,16 +220,22 @@ import Testing
     }
 }
 
-/// A ``TestValidator`` that counts.
+/// A ``TestValidator`` that counts, and refuses the first peers.
 private final class CountingValidator: CertificateValidator {
     let calls = Mutex(0)
     let digest: [UInt8] = [2]
     let authorities: [[UInt8]] = [Array(repeating: 7, count: 20)]
+    let refusals: Int
+
+    init(refusals: Int = 0) { self.refusals = refusals }
 
     func validate(
         chain: [[UInt8]], identity: Identity, at time: Int64
     ) -> Result<SignaturePublicKey, CertificateFailure> {
-        calls.withLock { $0 += 1 }
-        return TestValidator().validate(chain: chain, identity: identity, at: time)
+        let count = calls.withLock { calls in
+            calls += 1
+            return calls
+        }
+        return TestValidator().validate(chain: chain, identity: identity, at: count <= refusals ? 0 : time)
     }
 }

@@ -220,12 +220,14 @@ class Lab:
         self.on_exit(lambda: end(process))
         return process
 
-    def ping(self, side, family=4, count=20, interval=0.01, size=56, patience=1, to=None):
-        """Host to host, from a side's site to the other."""
+    def ping(self, side, family=4, count=20, size=56, patience=1, to=None):
+        """Host to host, from a side's site to the other: all at once, and `patience` seconds for what is missing. (Of
+        spaced packets ping gives up the last ones after the interval, or twice the longest round trip: on a busy machine
+        that looks like loss.)"""
         mine, theirs = self.sites[side], self.sites[to or OTHER[side]]
         source, target = (mine.host4, theirs.host4) if family == 4 else (mine.host6, theirs.host6)
-        text = self.run(side, "ping", f"-{family}", "-n", "-q", "-c", str(count), "-i", str(interval),
-                        "-W", str(patience), "-s", str(size), "-I", source, target, check=False)
+        text = self.run(side, "ping", f"-{family}", "-n", "-q", "-c", str(count), "-l", str(count),
+                        "-i", str(max(patience, 1)), "-W", str(patience), "-s", str(size), "-I", source, target, check=False)
         counted = re.search(r"(\d+) packets transmitted, (\d+) received", text)
         if not counted:
             raise LabError(f"ping did not run: {text}")

@@ -130,6 +130,19 @@ def test_rsa_pss_on_both_sides(lab, program, authority, initiator):
     assert_traffic(lab, count=3)
 
 
+def test_a_responder_that_takes_no_pss(lab, program, authority):
+    """strongSwan insists on PKCS #1 v1.5: Adit's first attempt is refused, its second comes at once and is not."""
+    gateway = adit(lab, program, authority, *authority.peer(A, "rsa3072"))
+    swan = strongswan(lab, authority, *authority.peer(B, "rsa3072"), remote="auth = ike:rsa-sha256")
+    bring_up(gateway, swan, "adit")
+    log = swan.log_text()
+    assert f"authentication of '{A}' with RSA_EMSA_PSS" in log
+    assert f"authentication of '{A}' with RSA_EMSA_PKCS1_SHA2_256 successful" in log
+    assert gateway.peer()["last_failure"] is None
+    assert_traffic(lab, count=3)
+    assert_agreement(gateway, swan)
+
+
 @pytest.mark.parametrize("initiator", ["adit", "strongswan"])
 def test_different_kinds_on_the_two_sides(lab, program, authority, initiator):
     gateway = adit(lab, program, authority, *authority.peer(A, "ed25519"))

@@ -19,7 +19,8 @@ extension IKEEndpoint {
             skP: result.keys.skPi)
         let proof: (certificates: [Payload], authentication: Payload)
         do throws(SignatureFailure) {
-            proof = try ours.prove(configuration, as: localID, peerHashes: result.peerHashes)
+            proof = try ours.prove(
+                configuration, as: localID, peerHashes: result.peerHashes, peerAlgorithm: assumedAlgorithm(sa))
         } catch {
             fail(&sa, noProof(error, sa), .none)
             return
@@ -51,7 +52,7 @@ extension IKEEndpoint {
             AuthSent(
                 initiatorNonce: result.initiatorNonce, responderNonce: result.responderNonce,
                 response: result.response, keying: result.keying, skPr: result.keys.skPr, localID: localID,
-                child: negotiation))
+                peerHashes: result.peerHashes, child: negotiation))
         request(.ikeAuth, payloads, &sa)
     }
 
@@ -81,6 +82,7 @@ extension IKEEndpoint {
         let contents = PayloadContents(payloads)
         guard let identification = contents.responderID, let authentication = contents.authentication else {
             let error = contents.errors.first?.type
+            if error == .authenticationFailed, signsOtherwise(sent, configuration, &sa) { return }
             fail(
                 &sa,
                 error.map { refusedAuth($0, configuration, sa) }
