@@ -114,11 +114,10 @@ import Testing
         },
         Case(
             name: "the responder is another", code: .invalidIdentity, stage: .ikeAuth,
-            cures: ["remote_id = \"b.example\"", "local_id"], sides: ("hq.example", "b.example")
+            cures: ["remote_id = \"b.example\"", "local_id"], sides: ("192.0.2.2", "b.example")
         ) {
-            $0.remoteID = .fqdn("hq.example"); $1.localID = .fqdn("b.example")
-            // It must be asked for as itself, else it does not answer as itself.
-            $1.remoteID = nil
+            // Who is asked for by an address may answer under another name (RFC 7296 §1.2).
+            $0.remoteID = .address(IKEPair.address(1)); $1.localID = .fqdn("b.example")
         },
         Case(
             name: "the initiator is another", code: .invalidIdentity, stage: .ikeAuth, node: 1, cures: ["remote_id"],
