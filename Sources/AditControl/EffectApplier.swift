@@ -17,6 +17,7 @@ final class EffectApplier {
     private let resolver: NameResolver
     /// The connections whose names are being looked up, by the token of the question.
     private var questions: [UInt32: String] = [:]
+    private var hasAsked = false
     /// What the names of connections were found to mean: addresses that stay reachable outside the tunnel.
     private var resolvedPeers: [String: [IPAddress]] = [:]
     private let addresses: [IPPrefix]
@@ -96,7 +97,9 @@ final class EffectApplier {
 
     /// Names that were looked up since; their addresses are reachable outside the tunnel from now on.
     func takeAnswers() -> [IKEEvent] {
-        guard !questions.isEmpty else { return [] }
+        // Also when nothing is waited for: a question that took too long is asked again under the same token, and what
+        // is not taken keeps the descriptor readable for ever.
+        guard hasAsked else { return [] }
         return resolver.take().map { token, lookups in
             if let connection = questions.removeValue(forKey: token), lookups.contains(where: { $0.failure == nil }) {
                 keepReachable(lookups.flatMap(\.addresses), of: connection)
@@ -158,6 +161,7 @@ final class EffectApplier {
             natSocket.send([0xff], nonESPMarker: false, local: local.address, remote: remote)
         case .resolve(let connection, let names, let token):
             questions[token] = connection
+            hasAsked = true
             resolver.ask(names, token: token)
         case .disclose(let disclosure): noteKeys(keyLog?.add(disclosure))
         case .report(let happened):
@@ -225,7 +229,7 @@ final class EffectApplier {
     private func noteKeys(_ written: Bool?) {
         guard written == false, !keyLogIsFull else { return }
         keyLogIsFull = true
-        warn("the key log cannot be written: the keys from now on are missing in it")
+        warn("the key log is full or cannot be written: the keys from now on are missing in it")
     }
 
     /// The host's own routes changed: peers stay reachable outside the tunnel.

@@ -13,20 +13,26 @@ package final class KeyLog: Sendable {
     package static let ikeFile = "ikev2_decryption_table"
     package static let espFile = "esp_sa"
 
+    /// Bytes of each file at the most, what was there before included: a first message that nobody has authenticated
+    /// makes keys, too.
+    package static let sizeLimit = 64 << 20
+
     private let ike: PrivateFile
     private let esp: PrivateFile
+    private let limit: Int
 
     /// Opens both files in `directory`.
-    package init(directory: String) throws(SystemError) {
+    package init(directory: String, limit: Int = sizeLimit) throws(SystemError) {
+        self.limit = limit
         ike = try PrivateFile(Self.ikeFile, in: directory)
         esp = try PrivateFile(Self.espFile, in: directory)
     }
 
     /// Adds an IKE SA; false when it could not be written.
-    func add(_ disclosure: IKEKeyDisclosure) -> Bool { ike.append(Self.line(disclosure)) }
+    func add(_ disclosure: IKEKeyDisclosure) -> Bool { ike.append(Self.line(disclosure), limit: limit) }
 
     /// Adds both directions of a Child SA; false when they could not be written.
-    func add(_ child: ChildSAInstallation) -> Bool { esp.append(Self.lines(child)) }
+    func add(_ child: ChildSAInstallation) -> Bool { esp.append(Self.lines(child), limit: limit) }
 
     // MARK: Wireshark's words
 

@@ -46,7 +46,10 @@ extension IKEEndpoint {
             return nil
         }
         guard let remote = connection.nextRemote else { return nil }
-        connections[id]?.tried.append(remote)
+        // Attempts that are given up, not failed, come here with the same address again.
+        if !connection.tried.contains(remote), connection.tried.count < Connection.triedLimit {
+            connections[id]?.tried.append(remote)
+        }
         return remote
     }
 

@@ -37,9 +37,14 @@ package final class PrivateFile: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Appends the whole of `text` in one go; false when the file system takes no more.
-    package func append(_ text: String) -> Bool {
+    /// Appends the whole of `text` in one go; false when the file system takes no more, or when the file would then be
+    /// longer than `limit` bytes.
+    package func append(_ text: String, limit: Int = .max) -> Bool {
         let bytes = Array(text.utf8)
+        var information = stat()
+        guard unsafe fstat(descriptor, &information) == 0, limit - bytes.count >= information.st_size else {
+            return false
+        }
         while true {
             let written = unsafe write(descriptor, bytes, bytes.count)
             if written < 0, errno == EINTR { continue }

@@ -5,6 +5,7 @@ import AditCrypto
 import AditESP
 import AditLinux
 import AditWire
+import Dispatch
 import Glibc
 import Synchronization
 import Testing
@@ -18,7 +19,9 @@ import Testing
         let warnings = Mutex<[String]>([])
     }
 
-    private func applier(_ log: Log) throws -> EffectApplier {
+    private func applier(
+        _ log: Log, lookup: @escaping @Sendable (String) -> HostLookup = NameResolver.systemLookup
+    ) throws -> EffectApplier {
         let own = IPAddress(v4: 127 << 24 | (UInt32(getpid()) & 0x3fff) << 8 | 77)
         let sockets = try [5501, 5502].map { (port: UInt16) in
             var options = UDPOptions(port: port)
@@ -36,7 +39,7 @@ import Testing
             report: { report in
                 if case .childInstalled(_, let child, _, _) = report { log.reports.withLock { $0.append(child) } }
             },
-            warn: { text in log.warnings.withLock { $0.append(text) } })
+            warn: { text in log.warnings.withLock { $0.append(text) } }, lookup: lookup)
         return try EffectApplier(parts, policies: ChildDirectory(table: table, warn: { _ in }))
     }
 
@@ -74,5 +77,36 @@ import Testing
         #expect(applier.takeFailures().isEmpty, "each is told once")
         #expect(applier.hasChildren)
         applier.finish()
+    }
+
+    @Test("a name that is asked for again before the first answer came: both answers are taken, then nothing is left")
+    func answersThatNobodyWaitsFor() throws {
+        let gate = DispatchSemaphore(value: 0)
+        let applier = try applier(Log()) { name in
+            if name == "slow.example" { gate.wait() }
+            return HostLookup(name: name, addresses: [], failure: "none")
+        }
+        for name in ["quick.example", "slow.example"] {
+            applier.apply([.resolve(connection: "hq", names: [name], token: 7)])
+        }
+        #expect(isReadable(applier, within: 5000))
+        var answers = applier.takeAnswers().count
+        #expect(answers == 1)
+        gate.signal()
+        for _ in 0..<100 where answers < 2 {
+            _ = isReadable(applier, within: 50)
+            answers += applier.takeAnswers().count
+        }
+        #expect(answers == 2)
+        // The answer may have been taken just before it was announced.
+        usleep(50_000)
+        _ = applier.takeAnswers()
+        #expect(!isReadable(applier, within: 0), "the control thread would never sleep again")
+        applier.finish()
+    }
+
+    private func isReadable(_ applier: EffectApplier, within milliseconds: CInt) -> Bool {
+        var entry = pollfd(fd: applier.resolverDescriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, milliseconds) == 1
     }
 }

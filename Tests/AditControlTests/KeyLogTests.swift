@@ -75,4 +75,16 @@ import Testing
         let esp = try String(contentsOfFile: "\(folder)/esp_sa", encoding: .utf8)
         #expect(ike.split(separator: "\n").count == 1 && esp.split(separator: "\n").count == 4)
     }
+
+    @Test func nobodyCanFillTheDisk() throws {
+        let folder = NSTemporaryDirectory() + "adit-keylog-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let one = KeyLog.line(disclosure(.aesGCM16(.bits128))).utf8.count
+        for expected in [[true, true, false], [false]] {
+            // What was there before counts.
+            let log = try KeyLog(directory: folder, limit: 2 * one)
+            #expect(expected.map { _ in log.add(disclosure(.aesGCM16(.bits128))) } == expected)
+        }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/ikev2_decryption_table")).count == 2 * one)
+    }
 }
