@@ -116,7 +116,9 @@ enum ConfigurationDifference {
     }
 
     private static func change(_ label: String, _ before: Any, _ after: Any) -> ReloadPlan.KeyChange {
-        ReloadPlan.KeyChange(key: keyNames[label] ?? snakeCase(label), before: text(before), after: text(after))
+        // Its values have other names in the file.
+        if label == "anyToAny" { return ReloadPlan.KeyChange(key: "ts_shape") }
+        return ReloadPlan.KeyChange(key: keyNames[label] ?? snakeCase(label), before: text(before), after: text(after))
     }
 
     /// The value as the file would have it, more or less; nil for none.
@@ -141,7 +143,7 @@ enum ConfigurationDifference {
         "remoteID": "remote_id", "localSelectors": "local_ts", "remoteSelectors": "remote_ts",
         "clampMSS": "mss_clamp", "copyDSCP": "copy_dscp", "copyECN": "copy_ecn", "addresses": "address",
         "ikePort": "ike_port", "natPort": "nat_port",
-        "ikeRekeyTime": "ike_rekey_time",
+        "ikeRekeyTime": "ike_rekey_time", "niceness": "nice",
     ]
 }
 
