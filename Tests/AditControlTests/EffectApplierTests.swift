@@ -20,10 +20,11 @@ import Testing
     }
 
     private func applier(
-        _ log: Log, lookup: @escaping @Sendable (String) -> HostLookup = NameResolver.systemLookup
+        _ log: Log, ports: [UInt16] = [5501, 5502],
+        lookup: @escaping @Sendable (String) -> HostLookup = NameResolver.systemLookup
     ) throws -> EffectApplier {
         let own = IPAddress(v4: 127 << 24 | (UInt32(getpid()) & 0x3fff) << 8 | 77)
-        let sockets = try [5501, 5502].map { (port: UInt16) in
+        let sockets = try ports.map { port in
             var options = UDPOptions(port: port)
             options.addresses = [own]
             return try IKESocket(options)
@@ -82,7 +83,7 @@ import Testing
     @Test("a name that is asked for again before the first answer came: both answers are taken, then nothing is left")
     func answersThatNobodyWaitsFor() throws {
         let gate = DispatchSemaphore(value: 0)
-        let applier = try applier(Log()) { name in
+        let applier = try applier(Log(), ports: [5503, 5504]) { name in
             if name == "slow.example" { gate.wait() }
             return HostLookup(name: name, addresses: [], failure: "none")
         }
