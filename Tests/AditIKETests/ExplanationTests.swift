@@ -113,11 +113,11 @@ import Testing
             $0.children[0].remoteSelectors = [Sides.selector("10.9.0.0/16")]; _ = $1
         },
         Case(
-            name: "the responder is another", code: .invalidIdentity, stage: .ikeAuth,
-            cures: ["remote_id = \"b.example\"", "local_id"], sides: ("192.0.2.2", "b.example")
+            name: "the responder is another", code: .invalidIdentity, stage: .ikeAuth, node: 1,
+            cures: ["Set local_id = \"hq.example\"", "remote_id"], sides: ("b.example", "hq.example")
         ) {
-            // Who is asked for by an address may answer under another name (RFC 7296 §1.2).
-            $0.remoteID = .address(IKEPair.address(1)); $1.localID = .fqdn("b.example")
+            $0.remoteID = .fqdn("hq.example")
+            _ = $1
         },
         Case(
             name: "the initiator is another", code: .invalidIdentity, stage: .ikeAuth, node: 1, cures: ["remote_id"],

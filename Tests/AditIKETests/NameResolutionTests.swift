@@ -17,6 +17,7 @@ import Testing
             seed: 7,
             Sides.pair { left, _ in
                 left.children[0].startAction = .trap
+                left.children[0].startAction = .trap
                 left.remoteAddresses = before
                 left.remoteNames = names.map { RemoteName($0, position: before.count) }
             })
