@@ -220,18 +220,22 @@ class Lab:
         self.on_exit(lambda: end(process))
         return process
 
-    def ping(self, side, family=4, count=20, size=56, patience=1, to=None):
+    def ping(self, side, family=4, count=20, size=56, patience=1, to=None, apart=False):
         """Host to host, from a side's site to the other: all at once, and `patience` seconds for what is missing. (Of
-        spaced packets ping gives up the last ones after the interval, or twice the longest round trip: on a busy machine
-        that looks like loss.)"""
+        spaced packets ping gives up the last ones after the interval, or twice the longest round trip: on a busy
+        machine that looks like loss.) With `apart` each waits for the answer to the one before, so that no two leave
+        as one super-packet, which a capture would show as one."""
         mine, theirs = self.sites[side], self.sites[to or OTHER[side]]
         source, target = (mine.host4, theirs.host4) if family == 4 else (mine.host6, theirs.host6)
-        text = self.run(side, "ping", f"-{family}", "-n", "-q", "-c", str(count), "-l", str(count),
-                        "-i", str(max(patience, 1)), "-W", str(patience), "-s", str(size), "-I", source, target, check=False)
-        counted = re.search(r"(\d+) packets transmitted, (\d+) received", text)
-        if not counted:
+        repeated, together = (count, 1) if apart else (1, count)
+        text = self.run(side, "sh", "-c", 'n=$1; shift; while [ "$n" -gt 0 ]; do "$@"; n=$((n - 1)); done; true', "sh",
+                        str(repeated), "ping", f"-{family}", "-n", "-q", "-c", str(together), "-l", str(together),
+                        "-i", str(max(patience, 1)), "-W", str(patience), "-s", str(size), "-I", source, target,
+                        check=False)
+        counted = re.findall(r"(\d+) packets transmitted, (\d+) received", text)
+        if len(counted) != repeated:
             raise LabError(f"ping did not run: {text}")
-        return Ping(int(counted[1]), int(counted[2]), text)
+        return Ping(sum(int(sent) for sent, _ in counted), sum(int(received) for _, received in counted), text)
 
     def clean_ping(self, side, attempts=3, **options):
         """`ping` beside a peer that drops packets of its own on a busy machine (strongSwan's userspace ESP does): the

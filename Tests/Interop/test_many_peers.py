@@ -109,7 +109,7 @@ def test_a_gateway_between(chain, program, middle):
                     "established")
     captures = [Capture(lab, "a"), Capture(lab, "c")]
     for side, other in (("a", "c"), ("c", "a")):
-        ping = lab.clean_ping(side, to=other, count=5)
+        ping = lab.clean_ping(side, to=other, count=5, apart=True)
         assert ping.received == 5, ping.text
     for capture in captures:
         pcap = capture.stop()

@@ -40,9 +40,9 @@ def tunnel(lab, program, initiator, ike=SUITES[0][0], esp=SUITES[0][1], swan_opt
     return gateway, swan
 
 
-def assert_traffic(lab, count=20, family=4):
+def assert_traffic(lab, count=20, family=4, **options):
     for side in ("a", "b"):
-        ping = lab.clean_ping(side, count=count, family=family)
+        ping = lab.clean_ping(side, count=count, family=family, **options)
         assert ping.received == count, f"from {side}: {ping.text}"
 
 
@@ -73,7 +73,7 @@ def test_defaults_of_both(lab, program, initiator):
 def test_tshark_opens_everything(lab, program, initiator, suite):
     capture = Capture(lab, "b")
     gateway, swan = tunnel(lab, program, initiator, *SUITES[suite])
-    assert_traffic(lab)
+    assert_traffic(lab, apart=True)
     sa = swan.sa()
     pcap = capture.stop()
     assert cleartext(pcap) == {}, "nothing but IKE and ESP leaves"
