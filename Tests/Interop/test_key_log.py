@@ -34,7 +34,7 @@ def test_a_session_with_rekeys_can_be_read(lab, program, suite, esp):
         if rekey is not None:
             done = b.command("rekey", "peer", *rekey)
             assert done.returncode == 0, done.stderr
-        assert lab.ping("a", count=5).received == 5
+        assert lab.ping("a", count=5, apart=True).received == 5
         packets += 10
     done = a.command("rekey", "peer", "--ike")
     assert done.returncode == 0, done.stderr

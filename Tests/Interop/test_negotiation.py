@@ -285,7 +285,7 @@ def test_idle_child(lab, program):
     a.up()
     began = time.monotonic()
     while time.monotonic() - began < 3:
-        assert lab.ping("a", count=2, interval=0.2).received == 2
+        assert lab.ping("a", count=2, apart=True).received == 2
     assert len(a.peer()["children"]) == 1, "what carries something stays"
     assert_idle_and_back(lab, a)
     assert "carried nothing for 2 s" in a.log_text() + b.log_text()
