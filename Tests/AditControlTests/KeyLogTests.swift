@@ -53,7 +53,7 @@ import Testing
         let lines = KeyLog.lines(child(.aesCBC(.bits128, .hmacSHA1_96))).split(separator: "\n")
         #expect(lines.count == 4)
         #expect(
-            lines.first
+            String(lines.first ?? "")
                 == "\"IPv4\",\"*\",\"*\",\"0xc1a2b3c4\",\"AES-CBC [RFC3602]\",\"0x101112131415161718191a1b1c1d1e1f\","
                 + "\"HMAC-SHA-1-96 [RFC2404]\",\"0x202122232425262728292a2b2c2d2e2f30313233\"")
         #expect(lines.last?.hasPrefix("\"IPv6\",\"*\",\"*\",\"0x0000d0d0\",") == true)
