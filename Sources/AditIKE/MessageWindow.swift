@@ -102,7 +102,8 @@ struct MessageWindow: Sendable {
         return (request.datagrams, request.wait)
     }
 
-    private static let backOffNumerator = 9
-    private static let backOffDenominator = 5
+    /// Each wait is so many times the one before.
+    static let backOffNumerator = 9
+    static let backOffDenominator = 5
     private static let lastID: UInt32 = 0xffff_fff0
 }

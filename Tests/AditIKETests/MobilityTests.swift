@@ -223,6 +223,18 @@ import Testing
         #expect(pair.nodes.map(Self.spis) == before && pair.problems == [])
     }
 
+    @Test("found by the responder, the initiator's other address is the children's, too, once it is agreed (§3.5)")
+    func foundByResponder() {
+        let pair = Self.pair(660, first: [Self.a1, Self.a2], second: [Self.b1, Self.b2])
+        #expect(pair.connect())
+        let before = pair.nodes.map(Self.spis)
+        // The initiator does not know that its first address is dead.
+        pair.nodes[0].host.unreachable = [Self.a1]
+        pair.readdress(1, [Self.b2])
+        #expect(pair.run(30) { Self.isAt(pair, Self.a2, Self.b2) }, "\(pair.story)")
+        #expect(pair.nodes.map(Self.spis) == before && pair.problems == [])
+    }
+
     @Test("without any address the IKE SA waits, and goes on where it is again")
     func offline() {
         let pair = Self.pair(654) {

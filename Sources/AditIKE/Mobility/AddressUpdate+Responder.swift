@@ -80,10 +80,13 @@ extension IKEEndpoint {
         _ path: Path, _ contents: PayloadContents, _ arrival: Arrival, _ sa: inout IKESA
     ) {
         noteNAT(contents, arrival, &sa)
-        guard path != sa.path else { return }
-        let previous = sa.path
-        sa.mobility?.previous = previous
-        sa.mobility?.movedAt = now
+        // Also to where only the IKE SA is yet.
+        guard path != sa.path || sa.mobility?.isUnverified ?? false else { return }
+        if path != sa.path {
+            let previous = sa.path
+            sa.mobility?.previous = previous
+            sa.mobility?.movedAt = now
+        }
         sa.mobility?.isUnverified = true
         take(path, children: false, &sa)
         addUrgent(.verifyPeer, &sa)

@@ -194,7 +194,13 @@ extension IKEEndpoint {
         sa.mobility?.probed = []
         let path = Path(local: arrival.local, remote: arrival.remote)
         guard path != sa.path, probed.contains(path) else { return }
-        if sa.decidesPath { changePath(to: path, &sa) } else { take(path, children: false, &sa) }
+        guard !sa.decidesPath else {
+            changePath(to: path, &sa)
+            return
+        }
+        // RFC 4555 §3.5: the initiator will say where the children go, which may be this very path.
+        sa.mobility?.isUnverified = true
+        take(path, children: false, &sa)
     }
 
     /// How often a request of an IKE SA is sent at the most.
@@ -206,7 +212,13 @@ extension IKEEndpoint {
         else { return limits.retransmitTries }
         // RFC 4555 §3.11: five minutes for the initiator to find another path. Who could connect itself does not wait
         // that long, nor who keeps others away meanwhile.
-        return max(limits.retransmitTries, Self.sendingsOfResponder)
+        var (sendings, total, wait) = (0, Duration.zero, limits.retransmitInitial)
+        while total < Self.patienceOfResponder, sendings < Self.sendingsOfResponder {
+            total += wait
+            wait = wait * MessageWindow.backOffNumerator / MessageWindow.backOffDenominator
+            sendings += 1
+        }
+        return max(limits.retransmitTries, sendings)
     }
 
     /// Whether an unanswered request waits for a path to be there at all, which is known to be missing.
@@ -246,7 +258,8 @@ extension IKEEndpoint {
     private static let retryAfterChange: Duration = .milliseconds(200)
     private static let sendingsBeforeProbing = 3
     private static let sendingsUnannounced = 4
-    private static let sendingsOfResponder = 10
+    private static let patienceOfResponder: Duration = .seconds(300)
+    private static let sendingsOfResponder = 12
     private static let offlineLimit: Duration = .seconds(300)
     private static let offlineInterval: Duration = .seconds(10)
     private static let askingInterval: Duration = .seconds(10)
