@@ -42,8 +42,20 @@ extension IKEEndpoint {
             guard !later.outboundActive else { return }
             replaced.append(later.inbound)
         }
+        guard !isOvertaken(child, sa) else { return }
         sa.session?.children[index].outboundActive = true
         effects.append(.activateOutbound(inboundSPI: child.inbound))
+    }
+
+    /// Whether what `child` replaced within its IKE SA has meanwhile been replaced by one that we send on, of an IKE SA
+    /// that was authenticated anew: the IKE SA of `child` is about to go.
+    private func isOvertaken(_ child: ChildSA, _ sa: IKESA) -> Bool {
+        guard let before = child.replaces, childOwners[before] == sa.spi else { return false }
+        return rivals(of: sa).contains { spi in
+            ikeSAs[spi]?.session?.children.contains {
+                $0.replaces == before && $0.outboundActive && $0.phase == .installed
+            } ?? false
+        }
     }
 
     /// The newest authenticated packet of a Child SA came from another address.

@@ -121,11 +121,7 @@ extension IKEEndpoint {
             }
             var isAdopted = false
             withIKESA(heir) { endpoint, new in
-                if let next = new.session?.children.firstIndex(where: {
-                    $0.replaces == child.inbound && $0.phase != .draining
-                }) {
-                    endpoint.activateOutbound(at: next, &new)
-                }
+                if let next = new.session?.successor(of: child) { endpoint.activateOutbound(at: next, &new) }
                 guard drains, new.session?.children.count ?? 0 < endpoint.limits.childrenPerIKESA else { return }
                 endpoint.drain(child, &new)
                 isAdopted = true
@@ -163,4 +159,16 @@ extension IKEEndpoint {
     private static let reauthGrace: Duration = .seconds(60)
     private static let handoverInterval: Duration = .seconds(1)
     private static let handoverLimit: Duration = .seconds(30)
+}
+
+extension Session {
+    /// Where the child is that sends instead of `child` of an IKE SA that goes: the one made to replace it, or, where
+    /// `child` was itself rekeyed after that one was made, whichever is newest.
+    fileprivate func successor(of child: ChildSA) -> Int? {
+        if let next = children.firstIndex(where: { $0.replaces == child.inbound && $0.phase != .draining }) {
+            return next
+        }
+        guard child.outboundActive else { return nil }
+        return children.lastIndex { $0.child == child.child && $0.phase == .installed }
+    }
 }
