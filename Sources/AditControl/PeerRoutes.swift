@@ -33,9 +33,9 @@ final class PeerRoutes {
     }
 
     /// One user more; the host route is there before this returns when `destinations` contain the peer.
-    func add(_ peer: IPAddress, destinations: some Sequence<IPPrefix>) {
+    func add(_ peer: IPAddress, destinations: RoutedDestinations) {
         users[peer, default: 0] += 1
-        if destinations.contains(where: { $0.contains(peer) }) { install(peer) }
+        if destinations.contain(peer) { install(peer) }
     }
 
     /// One user fewer; the last one takes the host route with it.
@@ -47,6 +47,10 @@ final class PeerRoutes {
 
     /// To be called before `destination` is routed through the tunnel.
     func prepare(for destination: IPPrefix) {
+        guard destination.length < destination.address.family.bits else {
+            if users[destination.address] != nil { install(destination.address) }
+            return
+        }
         for peer in users.keys where destination.contains(peer) { install(peer) }
     }
 
@@ -56,16 +60,16 @@ final class PeerRoutes {
     }
 
     /// Removes the host routes that none of `destinations` needs any more.
-    func keep(for destinations: some Collection<IPPrefix>) {
-        for (peer, route) in installed where !destinations.contains(where: { $0.contains(peer) }) {
+    func keep(for destinations: RoutedDestinations) {
+        for (peer, route) in installed where !destinations.contain(peer) {
             installed[peer] = nil
             take(route)
         }
     }
 
     /// The host's own routes changed: peers that are inside of `destinations` stay reachable by what is there now.
-    func refresh(destinations: some Collection<IPPrefix>) {
-        let peers = users.keys.filter { peer in destinations.contains { $0.contains(peer) } }
+    func refresh(destinations: RoutedDestinations) {
+        let peers = users.keys.filter { destinations.contain($0) }
         guard !peers.isEmpty, let routes = try? netlink.routes(origin: nil) else { return }
         for peer in peers {
             let wanted = bypass(of: peer, routes)

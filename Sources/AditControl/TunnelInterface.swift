@@ -15,8 +15,7 @@ final class TunnelInterface {
     private let installRoutes: Bool
     private let warn: @Sendable (String) -> Void
     private var peers: PeerRoutes?
-    /// The installed routes by destination, and how many users (children) each has.
-    private var installed: [IPPrefix: (route: Route, users: Int)] = [:]
+    private var installed = RoutedDestinations()
     private(set) var mtu: Int
 
     init(
@@ -60,23 +59,20 @@ final class TunnelInterface {
     }
 
     /// A peer that is to stay reachable outside the tunnel, for one more user.
-    func addPeer(_ peer: IPAddress) { peers?.add(peer, destinations: installed.keys) }
+    func addPeer(_ peer: IPAddress) { peers?.add(peer, destinations: installed) }
 
     /// One user of the peer fewer.
     func removePeer(_ peer: IPAddress) { peers?.remove(peer) }
 
     /// The host's own routes changed.
-    func refreshPeers() { peers?.refresh(destinations: installed.keys) }
+    func refreshPeers() { peers?.refresh(destinations: installed) }
 
     /// Routes `remote` through the tunnel for one more user; addresses of `local` on this host become the source hint.
     /// Peers inside of it must have been added before.
     func addRoutes(to remote: [TrafficSelector], from local: [TrafficSelector]) {
         guard installRoutes, let link else { return }
         for destination in destinations(remote) {
-            if let present = installed[destination] {
-                installed[destination] = (present.route, present.users + 1)
-                continue
-            }
+            if installed.addUser(of: destination) { continue }
             guard peers?.isPeer(destination) != true else {
                 warn("\(destination) is a peer's own address and cannot be routed through the tunnel to it")
                 continue
@@ -86,32 +82,26 @@ final class TunnelInterface {
             let route = Route(destination, link: link, source: source)
             do {
                 try netlink.addRoute(route)
-                installed[destination] = (route, 1)
+                installed.insert(route)
             } catch  where error.code == EEXIST {
                 warn("a route to \(destination) exists already and stays; remove it if the tunnel should carry it")
             } catch { warn("cannot route \(destination) through the tunnel: \(error)") }
         }
-        peers?.keep(for: installed.keys)
+        peers?.keep(for: installed)
     }
 
     /// One user fewer; the last one takes the route with it.
     func removeRoutes(to remote: [TrafficSelector]) {
         for destination in destinations(remote) {
-            guard let present = installed[destination] else { continue }
-            if present.users > 1 {
-                installed[destination] = (present.route, present.users - 1)
-            } else {
-                installed[destination] = nil
-                remove(present.route)
-            }
+            if let route = installed.removeUser(of: destination) { remove(route) }
         }
-        peers?.keep(for: installed.keys)
+        peers?.keep(for: installed)
     }
 
     /// Takes back every route, also the ones that keep peers reachable.
     func removeAll() {
-        for present in installed.values { remove(present.route) }
-        installed = [:]
+        for route in installed.routes { remove(route) }
+        installed = RoutedDestinations()
         peers?.removeAll()
     }
 
