@@ -20,6 +20,10 @@ let package = Package(
                 .product(name: "Adit", package: "adit"),
             ],
             path: "Subjects"),
+        .executableTarget(
+            name: "Initiators",
+            dependencies: [.product(name: "AditIKE", package: "adit"), .product(name: "Adit", package: "adit")],
+            path: "Initiators"),
         .executableTarget(name: "HotPath", dependencies: ["BenchmarkSubjects", "CCounting"], path: "HotPath"),
     ]
 )

@@ -64,8 +64,9 @@ secrets {{
 class StrongSwan:
     """A running charon with its configuration loaded."""
 
-    def __init__(self, lab, side, text, options="", files=None):
-        """`files` are copied below swanctl's folder, by their place there: {"x509/a.crt": PATH}."""
+    def __init__(self, lab, side, text, options="", files=None, levels="default = 1\n      ike = 4\n      chd = 4"):
+        """`files` are copied below swanctl's folder, by their place there: {"x509/a.crt": PATH}.
+        `levels` are those of the log."""
         self.lab, self.side = lab, side
         self.folder = os.path.join(lab.folder, f"strongswan-{side}")
         os.makedirs(os.path.join(self.folder, "run"))
@@ -86,9 +87,7 @@ charon {{
   filelog {{
     file {{
       path = {self.log}
-      default = 1
-      ike = 4
-      chd = 4
+      {levels}
       flush_line = yes
     }}
   }}
