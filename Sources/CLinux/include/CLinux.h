@@ -67,7 +67,7 @@ size_t adit_write_ancillary(
 
 /* Binds the calling thread to one processor; 0 or an errno. */
 int adit_bind_thread(int processor);
-/* Sets the calling thread's nice value, -20 to 19; 0 or an errno. */
+/* Makes the calling thread a batch thread (sched(7)) of this nice value, -20 to 19; 0 or an errno. */
 int adit_set_thread_nice(int value);
 /* How many processors this process may use. */
 int adit_processor_count(void);
