@@ -6,12 +6,13 @@ internal import AditCrypto
 // What people are told about proofs: pre-shared keys, signatures and certificates.
 
 extension IKEEndpoint {
-    /// The peer's proof does not fit.
+    /// The peer's proof does not fit; `wanted` is who it takes us for, where it said so.
     func wrongProof(
         _ failure: ProofFailure, _ payload: AuthenticationPayload, _ remoteID: Identity,
-        _ configuration: ConnectionConfiguration, _ sa: IKESA
+        wanting wanted: IdentificationPayload? = nil, _ configuration: ConnectionConfiguration, _ sa: IKESA
     ) -> FailureReport {
-        let known = identities(configuration, theirs: remoteID.description, sa, mismatch: false)
+        let known = identities(
+            configuration, theirs: remoteID.description, ours: wanted?.description, sa, mismatch: false)
         switch failure {
         case .method:
             let wanted = configuration.authentication.remote.description

@@ -295,17 +295,19 @@ extension IKEEndpoint {
             suggestion: "Set remote_addrs to the peer's address, or let the peer start the connection.")
     }
 
+    /// Who each side is, here and there: `theirs` is who the peer says it is, `ours` who it takes us for; nil where it
+    /// did not say.
     func identities(
-        _ configuration: ConnectionConfiguration, theirs: String?, _ sa: IKESA, mismatch: Bool
+        _ configuration: ConnectionConfiguration, theirs: String?, ours: String? = nil, _ sa: IKESA, mismatch: Bool
     ) -> [FailureReport.Comparison] {
-        [
-            FailureReport.Comparison(
-                subject: "remote_id", ours: [configuration.remoteID?.description ?? "any"],
-                theirs: theirs.map { [$0] } ?? [], mismatch: mismatch && theirs != nil),
-            FailureReport.Comparison(
-                subject: "local_id", ours: [configuration.identity(at: sa.local.address).description],
-                theirs: [], mismatch: mismatch && theirs == nil),
-        ]
+        let remote = FailureReport.Comparison(
+            subject: "remote_id", ours: [configuration.remoteID?.description ?? "any"],
+            theirs: theirs.map { [$0] } ?? [], mismatch: mismatch && theirs != nil)
+        let local = FailureReport.Comparison(
+            subject: "local_id", ours: [configuration.identity(at: sa.local.address).description],
+            theirs: ours.map { [$0] } ?? [], mismatch: mismatch && theirs == nil)
+        // What is neither told nor doubtful is nothing to compare.
+        return local.theirs.isEmpty && !local.mismatch ? [remote] : [remote, local]
     }
 
     private func stage(of sa: IKESA) -> FailureReport.Stage {

@@ -23,7 +23,8 @@ public struct MessageFragment: Hashable, Sendable {
     }
 }
 
-/// Puts the fragments of one message together (RFC 7383 §2.6); one value per direction of an IKE SA.
+/// Puts the fragments of one message together (RFC 7383 §2.6); an IKE SA has one value for the requests that it
+/// receives and one for the responses.
 ///
 /// Only authenticated fragments come here, so only the peer itself can fill it, and not above the limits.
 public struct FragmentReassembly: Sendable {

@@ -37,8 +37,10 @@ struct IKESA: Sendable {
     /// When it was begun.
     let createdAt: Timestamp
     var window = MessageWindow()
-    /// Fragments of the peer's messages that are not complete (RFC 7383 §2.6).
-    var reassembly = FragmentReassembly()
+    /// Fragments of the peer's requests and of its responses that are not complete (RFC 7383 §2.6): each kind counts
+    /// its own Message IDs (RFC 7296 §2.2), so one of each may have the same and be under way at once.
+    var requestFragments = FragmentReassembly()
+    var responseFragments = FragmentReassembly()
     var state: State
 
     /// Where an IKE SA stands; each case holds what only it may touch.
@@ -201,6 +203,8 @@ struct Session: Sendable {
         let inbound: SPI
         /// After this it is assumed to be known.
         var until: Timestamp
+        /// Whether it was made in IKE_AUTH: a peer that answers anything has our answer to that.
+        var isFirst = false
     }
 
     /// Tasks of one IKE SA at the most.

@@ -87,7 +87,7 @@ public struct ProposalSelection: Sendable {
             ours: configured, theirs: answer.proposals.map(\.proposal), allowLegacy: allowLegacy)
         // RFC 7296 §2.7: the responder accepts exactly one proposal, and names it by our number.
         guard answer.proposals.count == 1, let theirs = answer.proposals.first,
-            (1...configured.count).contains(Int(theirs.number))
+            theirs.number >= 1, Int(theirs.number) <= configured.count
         else { throw mismatch }
         let offered = configured[Int(theirs.number) - 1]
         guard offered.securityProtocol == theirs.proposal.securityProtocol, Self.isUnderstood(theirs.proposal),

@@ -86,7 +86,11 @@ extension IKEEndpoint {
         switch message.content {
         case .payloads(let whole): payloads = whole
         case .fragment(let fragment):
-            switch sa.reassembly.add(fragment, messageID: arrival.header.messageID) {
+            let id = arrival.header.messageID
+            let outcome =
+                arrival.header.isResponse
+                ? sa.responseFragments.add(fragment, messageID: id) : sa.requestFragments.add(fragment, messageID: id)
+            switch outcome {
             case .waiting: return
             case .ignored:
                 counters.count(.malformed)
@@ -155,6 +159,7 @@ extension IKEEndpoint {
             finishAuth(payloads, arrival, &sa)
         case (.established, .createChildSA), (.established, .informational):
             settle(&sa)
+            confirmFirst(&sa)
             takeAnsweringPath(arrival, &sa)
             finishExchange(payloads, arrival, &sa)
             startNextTask(&sa)

@@ -38,6 +38,8 @@ extension IKEEndpoint {
             {
                 sa.session?.postponed.append(task)
                 timers.set(.retry(sa.spi), at: now + spread(Self.confirmationInterval))
+                // RFC 7296 §2.4: whether the peer is there can be asked at any time.
+                if unconfirmed.isFirst { sa.session?.add(.liveness) }
                 continue
             }
             switch task {
@@ -80,6 +82,13 @@ extension IKEEndpoint {
         sa.session?.postponedSince = since
         if sa.session?.postponed.contains(task) == false { sa.session?.postponed.append(task) }
         timers.set(.retry(sa.spi), at: now + spread(Self.postponeInterval))
+    }
+
+    /// The peer answers, so it has our answer to its IKE_AUTH: what waited for that is asked now.
+    mutating func confirmFirst(_ sa: inout IKESA) {
+        guard sa.session?.unconfirmed?.isFirst ?? false else { return }
+        sa.session?.unconfirmed = nil
+        if sa.session?.postponed.isEmpty == false { timers.set(.retry(sa.spi), at: now) }
     }
 
     /// Tasks that were put off are asked again.

@@ -153,6 +153,13 @@ import Testing
         }
     }
 
+    @Test func anAnswerToNoOfferIsRefused() throws {
+        let answer = SecurityAssociationPayload(offering: try esp("aes128gcm16"), spi: [1, 2, 3, 4])
+        #expect(throws: ProposalMismatch.self) {
+            try ProposalSelection([], allowLegacy: false).check(answer: answer)
+        }
+    }
+
     @Test func everyChoiceLiesInsideBothSides() throws {
         var generator = SeededGenerator(seed: 27)
         var agreed = 0

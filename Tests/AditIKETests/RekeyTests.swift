@@ -31,6 +31,17 @@ import Testing
         #expect(pair.nodes.map(\.blackholed) == [0, 0], "\(pair.story)")
     }
 
+    @Test("the responder of a silent peer asks whether its answer arrived, and rekeys")
+    func responderAtOnce() {
+        let pair = IKEPair(seed: 24, Sides.pair())
+        #expect(pair.connect())
+        let before = Set(pair.nodes[1].children.keys)
+        pair.command(.rekeyChildren(connection: "c"), 1)
+        pair.run(8)
+        settled(pair)
+        #expect(Set(pair.nodes[1].children.keys).isDisjoint(with: before))
+    }
+
     @Test("the IKE SA is rekeyed by either side; children stay (RFC 7296 §2.18)", arguments: [0, 1])
     func ike(side: Int) {
         let pair = IKEPair(seed: 21, Sides.pair())
@@ -52,6 +63,25 @@ import Testing
         pair.command(.rekeyChildren(connection: "c"), side)
         pair.run(60)
         settled(pair)
+    }
+
+    @Test("a request and a response of one Message ID come in fragments at once (RFC 7383 §2.6)", arguments: 0..<10)
+    func simultaneousFragments(seed: UInt64) {
+        let many = { (third: Int) in (0..<120).map { Sides.selector("10.\(third).\($0).0/24") } }
+        let sides = Sides.pair { left, right in
+            (left.children[0].localSelectors, left.children[0].remoteSelectors) = (many(1), many(2))
+            (right.children[0].localSelectors, right.children[0].remoteSelectors) = (many(2), many(1))
+        }
+        let pair = IKEPair(seed: 900 + seed, network: Network(delay: 1...40), sides)
+        #expect(pair.connect())
+        // From then on both sides' requests have the same Message IDs.
+        pair.command(.rekeyChildren(connection: "c"), 1)
+        pair.run(60)
+        settled(pair)
+        for node in 0..<2 { pair.command(.rekeyChildren(connection: "c"), node) }
+        pair.run(90)
+        settled(pair)
+        #expect(pair.nodes.allSatisfy { $0.failures.isEmpty }, "\(pair.story)")
     }
 
     @Test("both rekey a child at once: one survives (RFC 7296 §2.8.1)", arguments: 0..<20)

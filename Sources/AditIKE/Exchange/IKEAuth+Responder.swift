@@ -56,7 +56,9 @@ extension IKEEndpoint {
         guard let refusal else { return }
         sa.connection = refusal.connection.id
         refuseAuth(
-            wrongProof(refusal.failure, authentication, remoteID, refusal.connection.configuration, sa), arrival, &sa)
+            wrongProof(
+                refusal.failure, authentication, remoteID, wanting: contents.responderID,
+                refusal.connection.configuration, sa), arrival, &sa)
     }
 
     /// Whether a connection takes the identity that the peer wants us to have, and the suite agreed before.
@@ -139,6 +141,7 @@ extension IKEEndpoint {
             // The inbound SA must be there before the peer can use it.
             let report = install(
                 agreement, inbound: inbound, keying, replaces: old, outboundActive: !waits, &sa)
+            sa.session?.unconfirmed?.isFirst = true
             return (childAnswer(agreement, inbound), report.map { .success($0) })
         } catch {
             // RFC 7296 §2.21.2: the IKE SA stands all the same.
