@@ -23,8 +23,8 @@ from star import Edge, Hub, Star  # noqa: E402
 # A process may grow by so much after the first fifth of the run.
 GROWTH_BYTES = 3 << 20
 # How long traffic may be away after each kind of event, in seconds.
-PATIENCE = {"reconnect": 5, "rekey child": 0, "rekey ike": 0, "hub rekeys": 0, "rebind": 5, "move": 60, "kill": 10,
-            "restart": 10, "reload": 10, "hub kill": 20, "hub restart": 20, "hub reload": 10}
+PATIENCE = {"reconnect": 5, "rekey child": 0, "rekey ike": 0, "hub rekeys": 0, "rebind": 5, "move": 10,
+            "hub moves": 10, "kill": 10, "restart": 10, "reload": 10, "hub kill": 20, "hub restart": 20, "hub reload": 10}
 PINGS = 10
 RESIDENTS = 1
 
@@ -77,6 +77,18 @@ class Soak:
         edge.move()
         return [edge]
 
+    def hub_moves(self):
+        """There and back: an edge that starts anew looks for the hub at its first address."""
+        edge = self.any_edge()
+        edge.move_hub()
+        began = time.monotonic()
+        while not edge.reaches_hub():
+            if time.monotonic() - began > PATIENCE["hub moves"]:
+                self.complain(f"{edge.name} has not followed its hub: {edge.summary()}")
+                break
+        edge.move_hub()
+        return [edge]
+
     def kill(self):
         edge = self.mortal_edge()
         edge.kill()
@@ -120,9 +132,9 @@ class Soak:
         return self.random.choice([edge for edge in self.edges if not edge.resident])
 
     EVENTS = {"reconnect": (reconnect, 4), "rekey child": (rekey_child, 6), "rekey ike": (rekey_ike, 5),
-              "hub rekeys": (hub_rekeys, 5), "rebind": (rebind, 4), "move": (move, 1), "kill": (kill, 4),
-              "restart": (restart, 4), "reload": (reload, 3), "hub reload": (hub_reload, 2), "hub kill": (hub_kill, 1),
-              "hub restart": (hub_restart, 1)}
+              "hub rekeys": (hub_rekeys, 5), "rebind": (rebind, 4), "move": (move, 4),
+              "hub moves": (hub_moves, 3), "kill": (kill, 4), "restart": (restart, 4), "reload": (reload, 3),
+              "hub reload": (hub_reload, 2), "hub kill": (hub_kill, 1), "hub restart": (hub_restart, 1)}
 
     def complain(self, text):
         self.problems.append(f"{time.monotonic() - self.began:.0f} s: {text}")

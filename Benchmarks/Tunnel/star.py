@@ -15,6 +15,8 @@ import adit
 from lab import Lab, LabError, end, sh
 
 OUTER_ADDRESSES = range(2, 200)
+# Where a hub is beside 1.
+HUB_ADDRESS = 254
 
 
 class Star(Lab):
@@ -130,6 +132,7 @@ class Edge(Member):
         self.secret = f"the secret of edge number {number}"
         self.inside = f"10.100.{number}.1"
         self.place = OUTER_ADDRESSES[0]
+        self.hub_is_away = False
         hub.edges.append(self)
         star.ip(self.side, f"addr add {self.inside}/32 dev lo")
         star.join(self.side, "eth0", hub.side, f"to{number}")
@@ -177,6 +180,15 @@ class Edge(Member):
         # In this order: a second address of a network goes with the first one.
         self.lab.ip(self.side, f"addr del 172.20.{self.number}.{old}/24 dev eth0")
         self.lab.ip(self.side, f"addr add 172.20.{self.number}.{self.place}/24 dev eth0")
+
+    def move_hub(self):
+        """The hub has another address towards the edge, where the edge does not look for it by itself."""
+        device = f"to{self.number}"
+        places = [f"172.20.{self.number}.{last}/24 dev {device}" for last in (1, HUB_ADDRESS)]
+        here = 1 if self.hub_is_away else 0
+        self.lab.ip(self.hub.side, f"addr del {places[here]}")
+        self.lab.ip(self.hub.side, f"addr add {places[1 - here]}")
+        self.hub_is_away = not self.hub_is_away
 
     def mirrors_hub(self):
         mine = self.peer("hub")["children"]

@@ -197,6 +197,8 @@ struct Session: Sendable {
     var suspicion: Suspicion?
     /// When the peer was last asked because of a suspicion.
     var suspectedAt: Timestamp?
+    /// When the peer was last asked because it sent from where it is not written to.
+    var askedAt: Timestamp?
 
     /// A Child SA and how long the peer may not know of it.
     struct Unconfirmed: Sendable {

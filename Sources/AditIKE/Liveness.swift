@@ -78,7 +78,10 @@ extension IKEEndpoint {
             return
         }
         // RFC 7296 §2.23: a host behind a NAT does not follow; nor do we where the peer's place is fixed.
-        guard !sa.localBehindNAT, sa.remoteBehindNAT || configuration.remoteAddresses.isEmpty else { return }
+        guard !sa.localBehindNAT, sa.remoteBehindNAT || configuration.remoteAddresses.isEmpty else {
+            testPath(&sa)
+            return
+        }
         sa.remote = remote
         if !local.address.isUnspecified { sa.local = local }
         childrenFollow(&sa)

@@ -15,9 +15,15 @@ extension IKEEndpoint {
             .compactMap { $0.session?.sending(child: agreement.child, within: agreed)?.inbound }.first
     }
 
-    /// Whether the peer of a Child SA is reached where this IKE SA comes from.
-    func isPathShared(_ spi: SPI, _ sa: IKESA) -> Bool {
-        childOwners[spi].flatMap { ikeSAs[$0]?.remote } == sa.remote
+    /// Whether the peer of a Child SA is where this IKE SA comes from.
+    func isPlaceShared(_ spi: SPI, _ sa: IKESA) -> Bool {
+        childOwners[spi].flatMap { ikeSAs[$0] }.map { isPlaceShared($0, sa) } ?? false
+    }
+
+    /// Whether an IKE SA comes from where the peer of an older one is: from its address and port, or from another of
+    /// the addresses that it said to have (RFC 4555 §3.6).
+    private func isPlaceShared(_ old: IKESA, _ new: IKESA) -> Bool {
+        old.remote == new.remote || old.mobility?.peerAddresses.contains(new.remote.address) ?? false
     }
 
     private func uniquePolicy(_ sa: IKESA) -> ConnectionConfiguration.UniquePolicy? {
@@ -27,11 +33,11 @@ extension IKEEndpoint {
     /// Where the peer is connected from, when that is another place than this IKE SA comes from; it is asked whether it
     /// lives.
     ///
-    /// From the same address and port it is the same gateway, which authenticates anew or was restarted.
+    /// From the same place it is the same gateway, which authenticates anew or was restarted.
     mutating func holder(of identity: Identity, _ sa: IKESA) -> Endpoint? {
         guard let id = sa.connection else { return nil }
         let others = (peers[PeerKey(connection: id, identity: identity)] ?? []).filter {
-            ikeSAs[$0].map { $0.remote != sa.remote } ?? false
+            ikeSAs[$0].map { !isPlaceShared($0, sa) } ?? false
         }
         for spi in others {
             withIKESA(spi) { endpoint, other in

@@ -21,6 +21,14 @@ package struct Scenario: Sendable {
         case repeatCommands(Int)
         /// The NAT before A forgets its mappings, or has another address.
         case rebind(otherAddress: Bool)
+        /// Sides have other ones of their places from now on, the preferred first; none: a side is nowhere.
+        case roam([Int], places: [Int])
+        /// A side is nowhere for so many seconds, and then in these places.
+        case vanish(Int, seconds: Int, places: [Int])
+        /// The address that a side prefers is of no use for so many seconds, though the side has it.
+        case deafen(Int, seconds: Int)
+        /// A is behind another NAT, or behind none, and in another place.
+        case changeNAT(Int?, place: Int)
         /// Nothing arrives for so many seconds.
         case cut(Int)
         /// A gateway dies, and starts without memory after so many seconds.
@@ -34,6 +42,8 @@ package struct Scenario: Sendable {
     package var conditions = VirtualNetwork.Conditions()
     package var limits = IKELimits()
     package var isBehindNAT = false
+    /// Whether the NATs let in only what was asked for.
+    package var isFiltering = false
     /// Whose children start by themselves.
     package var initiators: [Int] = [0]
     package var children = 1
@@ -47,6 +57,12 @@ package struct Scenario: Sendable {
     /// Packets after which the data plane asks for a rekey; 0 for none.
     package var packetLimit = 0
     package var disturbances: [Disturbance] = []
+    /// Whether addresses change, and whether the sides tell each other of it (RFC 4555).
+    package var isRoaming = false
+    package var mobike = [true, true]
+
+    /// A begins, the network loses nothing, and nothing happens by itself.
+    package init(calm seed: UInt64) { self.seed = seed }
 
     package init(seed: UInt64) {
         self.seed = seed
@@ -69,6 +85,35 @@ package struct Scenario: Sendable {
         if conditions.loss <= 0.05, random.chance(0.3) {
             authenticationLifetime = random.number(in: 40...120)
             limitsAuthentication = random.pick([[0], [1], [0, 1]])
+        }
+        addRoaming()
+    }
+
+    /// A third of the seeds also changes addresses.
+    private mutating func addRoaming() {
+        var random = SplitMix(seed ^ 0x777777)
+        guard random.chance(0.33) else { return }
+        isRoaming = true
+        isFiltering = random.chance(0.5)
+        if random.chance(0.15) { mobike[random.number(in: 0...1)] = false }
+        for _ in 0..<random.number(in: 1...4) {
+            let place = random.number(in: 0...disturbances.count)
+            disturbances.insert(roaming(&random), at: place)
+        }
+    }
+
+    private func roaming(_ random: inout SplitMix) -> Disturbance {
+        let side = random.number(in: 0...1)
+        let places = random.pick([[0], [1], [2], [0, 1], [1, 0], [2, 0]])
+        switch random.number(in: 0...9) {
+        case 0...3: return .roam([side], places: places)
+        case 4: return .roam([0, 1], places: places)
+        case 5...6: return .vanish(side, seconds: random.pick([0, 3, 30, 100]), places: places)
+        case 7: return .deafen(side, seconds: random.pick([5, 40, 90]))
+        // A NAT keeps others from connecting to A.
+        case 8...9 where initiators == [0]:
+            return .changeNAT(random.chance(0.7) ? random.number(in: 1...9) : nil, place: random.number(in: 0...2))
+        default: return .roam([side], places: places)
         }
     }
 
@@ -107,6 +152,14 @@ package struct Scenario: Sendable {
             let lifetime = Duration.seconds(authenticationLifetime)
             if limitsAuthentication.contains(0) { left.reauthTime = lifetime }
             if limitsAuthentication.contains(1) { right.reauthTime = lifetime }
+            left.mobike = mobike[0]
+            right.mobike = mobike[1]
+            if isRoaming {
+                left.localAddresses = []
+                right.localAddresses = []
+                left.remoteAddresses = initiators.contains(0) ? Sites.places(1) : []
+                right.remoteAddresses = initiators.contains(1) ? Sites.places(0) : []
+            }
             if isBehindNAT { right.remoteAddresses = [] }
         }
     }

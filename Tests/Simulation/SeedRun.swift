@@ -42,8 +42,12 @@ package struct SeedRun {
         random = SplitMix(scenario.seed ^ 0x5555)
         simulation = Simulation(seed: scenario.seed, scenario.configurations, limits: scenario.limits)
         simulation.isTraced = isTraced
+        // A liveness check after 30 s, and all of its repetitions: whoever could tell may have been lost, too.
+        if scenario.isRoaming { simulation.traffic.reboundLimit = .seconds(80) }
         simulation.network.conditions = scenario.conditions
-        if scenario.isBehindNAT { simulation.network.placeNAT(before: 0, outside: Sites.outside(0)) }
+        if scenario.isBehindNAT {
+            simulation.network.placeNAT(before: 0, outside: Sites.outside(0), isFiltering: scenario.isFiltering)
+        }
     }
 
     /// Runs a seed; a failure is run again, traced.
@@ -137,6 +141,7 @@ package struct SeedRun {
         case .rebind(let otherAddress):
             let outside = otherAddress ? Sites.outside(0, random.number(in: 1...9)) : nil
             simulation.network.rebind(0, outside: outside, at: simulation.now)
+        case .roam, .vanish, .deafen, .changeNAT: roam(disturbance)
         case .cut(let seconds):
             simulation.network.conditions.isCut = true
             simulation.run(.seconds(seconds))
@@ -149,6 +154,49 @@ package struct SeedRun {
             simulation.command(.initiate(connection: Sites.connection, child: nil), side)
         case .pause(let seconds): simulation.run(.seconds(seconds))
         }
+    }
+
+    private mutating func roam(_ disturbance: Scenario.Disturbance) {
+        switch disturbance {
+        case .roam(let sides, let places):
+            for side in sides { move(side, places) }
+        case .vanish(let side, let seconds, let places):
+            excuseAbsence(seconds)
+            move(side, [])
+            simulation.run(.seconds(seconds))
+            move(side, places)
+        case .deafen(let side, let seconds):
+            guard let address = simulation.gateways[side].host.addresses.first else { return }
+            simulation.note("\(address) is deaf")
+            excuseAbsence(seconds)
+            simulation.network.deaf.insert(address)
+            simulation.run(.seconds(seconds))
+            simulation.note("\(address) is well")
+            simulation.network.deaf.remove(address)
+            simulation.network.reappear(at: simulation.now)
+        case .changeNAT(let number, let place):
+            let outside = number.map { Sites.outside(0, $0) }
+            simulation.network.placeNAT(
+                before: 0, outside: outside, isFiltering: scenario.isFiltering, at: simulation.now)
+            move(0, [place])
+        default: return
+        }
+    }
+
+    /// What could not be rekeyed meanwhile is over, and what one side has replaced the other one may not know yet.
+    private func excuseAbsence(_ seconds: Int) {
+        if seconds >= 60 {
+            simulation.traffic.excuse(until: simulation.now + .seconds(seconds) + TrafficWatch.recovery)
+        }
+        // Who is not seen cannot come to an agreement with who connects at the same time.
+        if scenario.initiators.count == 2 { simulation.traffic.excuse(until: simulation.now + .seconds(seconds + 60)) }
+    }
+
+    private mutating func move(_ side: Int, _ places: [Int]) {
+        let addresses = places.map { Sites.places(side)[$0] }
+        simulation.network.rebind(side, at: simulation.now)
+        simulation.network.reappear(at: simulation.now)
+        simulation.readdress(side, addresses, after: .milliseconds(random.number(in: 0...300)))
     }
 
     private func restart(_ side: Int, after seconds: Int) {

@@ -4,14 +4,14 @@
 import AditIKE
 import AditWire
 
-/// The address of a gateway as its routes know it: everything is reached from there.
+/// The addresses of a gateway, and its routes: everything is reached from the first of them.
 final class SimulatedHost: @unchecked Sendable {
     // Used by one thread at a time: that of the simulation.
-    var address: IPAddress
+    var addresses: [IPAddress]
 
-    init(_ address: IPAddress) { self.address = address }
+    init(_ address: IPAddress) { addresses = [address] }
 
-    @Sendable func route(_ remote: IPAddress) -> IPAddress? { address.family == remote.family ? address : nil }
+    @Sendable func route(_ remote: IPAddress) -> IPAddress? { addresses.first { $0.family == remote.family } }
 }
 
 /// One gateway of a simulation: the IKE machine and a data plane, as a control thread would drive them.
@@ -21,8 +21,8 @@ package final class SimulatedGateway {
     package internal(set) var endpoint: IKEEndpoint
     package internal(set) var dataPlane: DataPlane
     package internal(set) var configurations: [ConnectionConfiguration]
-    /// The address that it sends from when the machine leaves the choice to the system.
-    package internal(set) var address: IPAddress
+    /// Where it is.
+    let host: SimulatedHost
     package internal(set) var isAlive = true
     /// Every report since the start.
     package internal(set) var reports: [IKEReport] = []
@@ -36,11 +36,11 @@ package final class SimulatedGateway {
     var acquireQuietUntil: [String: Timestamp] = [:]
 
     init(
-        index: Int, address: IPAddress, endpoint: IKEEndpoint, configurations: [ConnectionConfiguration]
+        index: Int, host: SimulatedHost, endpoint: IKEEndpoint, configurations: [ConnectionConfiguration]
     ) {
         name = String(UnicodeScalar(UInt8(65 + index)))
         self.index = index
-        self.address = address
+        self.host = host
         self.endpoint = endpoint
         self.configurations = configurations
         dataPlane = DataPlane(configurations)

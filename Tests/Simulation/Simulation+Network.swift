@@ -11,19 +11,23 @@ extension Simulation {
         _ kind: Letter.Kind, _ bytes: [UInt8], _ gateway: SimulatedGateway, local: Endpoint, remote: Endpoint,
         probe: UInt64? = nil
     ) {
-        let from = Endpoint(local.address.isUnspecified ? gateway.address : local.address, port: local.port)
-        guard let source = network.depart(gateway.index, from: from) else {
-            note("\(gateway.name) cannot send from \(from)")
+        // The system chooses the address when the machine does not.
+        let from = local.address.isUnspecified ? gateway.host.route(remote.address) : local.address
+        guard let from, let source = network.depart(gateway.index, from: Endpoint(from, port: local.port), to: remote)
+        else {
+            note("\(gateway.name) cannot send from \(local)")
             return
         }
         let letter = Letter(
             kind: kind, bytes: bytes, sender: gateway.index, source: source, destination: remote, probe: probe)
         if kind == .ike, isTraced {
-            let receiver = network.arrive(at: remote)?.gateway
+            let receiver = network.arrive(at: remote, from: source)?.gateway
             let more = receiver.flatMap { describe?(self, letter, $0) }.map { " \($0)" } ?? ""
             note("\(gateway.name) -> \(remote) \(letter)\(more)")
         }
-        if kind == .ike, holdsMessages {
+        if network.deaf.contains(from) {
+            if kind == .ike { note("     lost, as \(from) is deaf") }
+        } else if kind == .ike, holdsMessages {
             held.append(letter)
         } else {
             carry(letter)
@@ -65,13 +69,16 @@ extension Simulation {
     }
 
     func arrive(_ letter: Letter) {
-        guard let (index, local) = network.arrive(at: letter.destination) else {
+        guard let (index, local) = network.arrive(at: letter.destination, from: letter.source) else {
             note("     \(letter.kind) for \(letter.destination) ends nowhere")
-            traffic.lostAtNAT(letter, network.nats.values.compactMap(\.reboundAt).max(), at: now)
+            let receivers = gateways.indices.filter { $0 != letter.sender }
+            traffic.lostAtNAT(
+                letter, receivers.compactMap { network.left(letter.destination, $0, sender: letter.sender) }.max(),
+                at: now)
             return
         }
         let gateway = gateways[index]
-        guard gateway.isAlive else { return }
+        guard gateway.isAlive, !network.deaf.contains(local.address) else { return }
         switch letter.kind {
         case .keepalive: break
         case .ike:

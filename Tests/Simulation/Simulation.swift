@@ -18,6 +18,8 @@ package final class Simulation {
     enum Step {
         case arrive(Letter)
         case event(IKEEvent, gateway: Int)
+        /// A gateway looks at its addresses.
+        case addresses(gateway: Int)
         case drain(gateway: Int, incarnation: UInt64)
         case probe(series: Int)
     }
@@ -58,12 +60,13 @@ package final class Simulation {
         random = SplitMix(seed)
         probeInterval = nil
         for (index, connections) in configurations.enumerated() {
-            let address = Sites.address(index)
-            network.assign(address, to: index)
+            let host = SimulatedHost(Sites.address(index))
+            network.assign(host.addresses, to: index)
             gateways.append(
                 SimulatedGateway(
-                    index: index, address: address, endpoint: makeEndpoint(connections, index, incarnation: 0),
+                    index: index, host: host, endpoint: makeEndpoint(connections, index, host, incarnation: 0),
                     configurations: connections))
+            queue.add(.addresses(gateway: index), at: now)
             queue.add(.drain(gateway: index, incarnation: 0), at: now)
         }
     }
@@ -109,6 +112,7 @@ package final class Simulation {
         switch step {
         case .arrive(let letter): arrive(letter)
         case .event(let event, let gateway): hand(event, to: gateways[gateway])
+        case .addresses(let index): tellAddresses(gateways[index])
         case .drain(let index, let incarnation):
             let gateway = gateways[index]
             guard gateway.isAlive, gateway.incarnation == incarnation else { return }
@@ -195,18 +199,21 @@ package final class Simulation {
         let gateway = gateways[index]
         note("\(gateway.name) starts again")
         gateway.incarnation += 1
-        gateway.endpoint = makeEndpoint(gateway.configurations, index, incarnation: gateway.incarnation)
+        gateway.endpoint = makeEndpoint(
+            gateway.configurations, index, gateway.host, incarnation: gateway.incarnation)
         gateway.dataPlane = DataPlane(gateway.configurations)
         gateway.heardOn = []
         gateway.isAlive = true
+        tellAddresses(gateway)
         queue.add(.drain(gateway: index, incarnation: gateway.incarnation), at: now)
     }
 
     private func makeEndpoint(
-        _ connections: [ConnectionConfiguration], _ index: Int, incarnation: UInt64
+        _ connections: [ConnectionConfiguration], _ index: Int, _ host: SimulatedHost, incarnation: UInt64
     ) -> IKEEndpoint {
         let entropy = SeededEntropy(seed &* 1021 &+ UInt64(index) &+ incarnation &* 31)
-        return IKEEndpoint(connections: connections, entropy: entropy.source, limits: limits)
+        return IKEEndpoint(
+            connections: connections, entropy: entropy.source, limits: limits, routes: RouteLookup(host.route))
     }
 
     // MARK: The story

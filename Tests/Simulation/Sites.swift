@@ -19,6 +19,11 @@ package enum Sites {
     /// Another address of a gateway, on another network.
     package static func otherAddress(_ gateway: Int) -> IPAddress { IPAddress(v4: 0xc633_6401 + UInt32(gateway)) }
 
+    /// Every address that a gateway can have, the first being where it begins.
+    package static func places(_ gateway: Int) -> [IPAddress] {
+        [address(gateway), otherAddress(gateway), IPAddress(v4: 0xc612_0001 + UInt32(gateway) * 256)]
+    }
+
     /// The address of the NAT before a gateway.
     package static func outside(_ gateway: Int, _ number: Int = 0) -> IPAddress {
         IPAddress(v4: 0xcb00_7101 + UInt32(gateway) + UInt32(number) * 16)

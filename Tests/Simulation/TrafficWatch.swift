@@ -19,6 +19,8 @@ package struct TrafficWatch {
     package private(set) var delivered: [Flow: Int] = [:]
     /// Gaps that were excused, in probes.
     package private(set) var excused = 0
+    /// How long traffic may go to where a NAT does not take it to its receiver any more.
+    package var reboundLimit: Duration = .seconds(30)
     private var excusedUntil = Timestamp(nanoseconds: .max)
     private var flows: [UInt64: Flow] = [:]
     private var next: UInt64 = 0
@@ -67,10 +69,10 @@ package struct TrafficWatch {
         gap(reason, at: time)
     }
 
-    /// A packet for an outside port that a NAT does not know.
-    mutating func lostAtNAT(_ letter: Letter, _ reboundAt: Timestamp?, at time: Timestamp) {
-        guard letter.kind == .esp, let reboundAt, time - reboundAt > Self.reboundLimit else { return }
-        gap("traffic goes to a NAT mapping that is gone since \(time - reboundAt)", at: time)
+    /// A packet for an endpoint that a NAT has not, at which its receiver is not to be found since `left`.
+    mutating func lostAtNAT(_ letter: Letter, _ left: Timestamp?, at time: Timestamp) {
+        guard letter.kind == .esp, let left, time - left > reboundLimit else { return }
+        gap("traffic goes to a NAT mapping that is gone since \(time - left)", at: time)
     }
 
     /// A gateway that gave its peer up has a reason for a gap, for as long as it takes to come back.
@@ -93,6 +95,5 @@ package struct TrafficWatch {
 
     /// What an attempt takes at the most that nothing disturbs any more: back-off, handshake, the other children.
     static let recovery: Duration = .seconds(150)
-    private static let reboundLimit: Duration = .seconds(30)
     private static let problemLimit = 5
 }

@@ -182,6 +182,10 @@ extension IKEEndpoint {
                 return
             }
             if case .superseded(let successor) = child.phase, let next = sa.session?.index(inbound: successor) {
+                if endpoint.mayBeUnknown(at: next, sa) {
+                    endpoint.timers.set(.expireChild(spi), at: endpoint.now + Self.supersededLifetime / 4)
+                    return
+                }
                 endpoint.activateOutbound(at: next, &sa)
             }
             endpoint.startDelete([spi], &sa)
@@ -189,6 +193,15 @@ extension IKEEndpoint {
         }
     }
 
+    /// Whether the peer may not have our answer yet that made a Child SA: it has neither used it nor asked for more.
+    /// Whether it lives at all, the liveness check finds out.
+    private func mayBeUnknown(at index: Int, _ sa: IKESA) -> Bool {
+        guard let session = sa.session else { return false }
+        let child = session.children[index]
+        return session.unconfirmed?.inbound == child.inbound && now - child.installedAt < Self.silenceLimit
+    }
+
+    private static let silenceLimit: Duration = .seconds(300)
     private static let rekeyRetry: Duration = .seconds(10)
 }
 

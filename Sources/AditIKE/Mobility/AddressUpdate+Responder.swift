@@ -80,6 +80,7 @@ extension IKEEndpoint {
         _ path: Path, _ contents: PayloadContents, _ arrival: Arrival, _ sa: inout IKESA
     ) {
         noteNAT(contents, arrival, &sa)
+        sa.mobility?.lostEnd = nil
         // Also to where only the IKE SA is yet.
         guard path != sa.path || sa.mobility?.isUnverified ?? false else { return }
         if path != sa.path {

@@ -22,6 +22,8 @@ struct Mobility: Sendable {
     /// The path before the present one, and when it was left.
     var previous: Path?
     var movedAt: Timestamp?
+    /// Responder: our end as it was agreed, while we have lost it and the peer goes on writing there.
+    var lostEnd: Endpoint?
     /// Responder: whether the Child SAs still wait for the return routability check of the path (RFC 4555 §3.7).
     var isUnverified = false
     /// Paths that the peer refused since our addresses last changed; ``refusedLimit`` at the most.
@@ -30,8 +32,6 @@ struct Mobility: Sendable {
     var translations = 0
     /// Where the outstanding request went besides the path in use; ``probeLimit`` at the most.
     var probed: [Path] = []
-    /// When the peer last sent from another address than the agreed one and was asked because of it.
-    var askedAt: Timestamp?
     /// Since when no path leads to any of the peer's addresses.
     var offlineSince: Timestamp?
 

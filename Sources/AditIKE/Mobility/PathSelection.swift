@@ -69,10 +69,19 @@ extension IKEEndpoint {
     /// The side that does not decide, or without MOBIKE: another end of our own only when we have lost it, or when it
     /// is us who went to the peer and the route changed.
     private mutating func keepOwnEnd(_ configuration: ConnectionConfiguration, _ sa: inout IKESA) {
+        if let end = sa.mobility?.lostEnd, hasAddress(end.address) {
+            // The peer has not taken another path yet: what comes from elsewhere may not get through to it.
+            sa.mobility?.lostEnd = nil
+            guard end != sa.local else { return }
+            take(Path(local: end, remote: sa.remote), children: true, &sa)
+            restartOutstanding(&sa)
+            return
+        }
         let wasLost = !hasAddress(sa.local.address)
         guard wasLost || (sa.mobility == nil && sa.role == .initiator),
             let local = localAddress(to: sa.remote.address, configuration), local != sa.local.address
         else { return }
+        if sa.mobility?.lostEnd == nil { sa.mobility?.lostEnd = sa.local }
         take(Path(local: Endpoint(local, port: sa.local.port), remote: sa.remote), children: true, &sa)
         if sa.mobility != nil {
             // RFC 4555 §3.6: the source of this tells the new address.
@@ -235,11 +244,8 @@ extension IKEEndpoint {
         guard remote != sa.remote, let mobility = sa.mobility, let id = sa.connection,
             let configuration = connections[id]?.configuration
         else { return }
-        if sa.decidesPath {
-            // No evidence that our path works: it is tested.
-            guard mobility.askedAt.map({ now - $0 >= Self.askingInterval }) ?? true else { return }
-            sa.mobility?.askedAt = now
-            if sa.window.outstanding == nil { addTask(.liveness, &sa) }
+        guard !sa.decidesPath else {
+            testPath(&sa)
             return
         }
         guard !sa.localBehindNAT, sa.remoteBehindNAT || configuration.remoteAddresses.isEmpty else { return }
@@ -251,6 +257,13 @@ extension IKEEndpoint {
         }
         take(Path(local: sa.local, remote: remote), children: true, &sa)
         addTask(.verifyPeer, &sa)
+    }
+
+    /// The peer sends from where we do not follow: no evidence that it is still reached where we send to.
+    mutating func testPath(_ sa: inout IKESA) {
+        guard let session = sa.session, session.askedAt.map({ now - $0 >= Self.askingInterval }) ?? true else { return }
+        sa.session?.askedAt = now
+        if sa.window.outstanding == nil { addTask(.liveness, &sa) }
     }
 
     /// Addresses of the host that are looked at.
