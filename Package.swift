@@ -81,6 +81,7 @@ if fuzzing {
             name: "FuzzDriver", dependencies: ["FuzzSubjects"], path: "Tests/Fuzz/Driver", swiftSettings: testSettings))
     for name in [
         "IKEMessage", "IKEPayloads", "IKESequence", "InnerPacket", "SuperPacket", "ESPOpen", "Text", "Signature",
+        "Netlink",
     ] {
         targets.append(
             .executableTarget(

@@ -47,16 +47,18 @@ public final class NetworkMonitor {
             if code == ENOBUFS { matters = true }
             guard code == 0 || code == ENOBUFS else { break }
             guard code == 0 else { continue }
-            guard length <= buffer.count, let messages = NetlinkAnswer.parse(buffer[..<length]) else {
-                matters = true
-                continue
-            }
-            matters = messages.contains(where: Self.matters) || matters
+            // A datagram longer than the buffer was cut off.
+            matters = length > buffer.count || Self.matters(buffer[..<length]) || matters
         }
         return matters
     }
 
-    static func matters(_ message: NetlinkAnswer) -> Bool {
+    /// Whether a datagram of the kernel's tells of something that can matter to a path; one that cannot be read may.
+    static func matters(_ datagram: ArraySlice<UInt8>) -> Bool {
+        NetlinkAnswer.parse(datagram)?.contains(where: matters) ?? true
+    }
+
+    private static func matters(_ message: NetlinkAnswer) -> Bool {
         switch message.type {
         case Int(RTM_NEWADDR), Int(RTM_DELADDR), Int(RTM_NEWLINK), Int(RTM_DELLINK): return true
         case Int(RTM_NEWROUTE), Int(RTM_DELROUTE):

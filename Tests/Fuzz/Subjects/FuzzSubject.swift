@@ -25,7 +25,10 @@ public struct FuzzSubject: Sendable {
     /// Every subject that this build can reach; the configuration's needs third-party packages and is not among them.
     public static var all: [FuzzSubject] {
         #if TESTABLE
-            [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .superPacket, .espOpen, .text, .signature]
+            [
+                .ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .superPacket, .espOpen, .text, .signature,
+                .netlink,
+            ]
         #else
             [.ikeMessage, .ikePayloads, .ikeSequence, .innerPacket, .espOpen, .text, .signature]
         #endif
