@@ -19,7 +19,10 @@ public final class Gateway: Sendable {
     private let running: LockedState<GatewayParts?>
 
     /// Opens a TUN device and the sockets and starts the threads; nothing is left behind when it throws.
+    ///
+    /// Needs CAP_NET_ADMIN, and CAP_NET_BIND_SERVICE for ports below 1024.
     public convenience init(_ configuration: GatewayConfiguration) throws(GatewayError) {
+        try configuration.check()
         do {
             try self.init(configuration, GatewayParts(configuration))
         } catch {
@@ -29,10 +32,15 @@ public final class Gateway: Sendable {
 
     /// The same on an embedder's own packet devices, one packet thread each; no interface, address or route is touched.
     ///
-    /// The devices belong to the gateway until ``stop()`` has returned.
+    /// The devices, 1 to 256, belong to the gateway until ``stop()`` has returned.
     public convenience init<Device: PacketDevice>(
         _ configuration: GatewayConfiguration, devices: sending [Device]
     ) throws(GatewayError) {
+        try configuration.check()
+        guard (1...SATable.workerLimit).contains(devices.count) else {
+            throw GatewayError(
+                .invalidConfiguration, "devices: found \(devices.count); allowed is 1 to \(SATable.workerLimit)")
+        }
         do {
             try self.init(configuration, GatewayParts(configuration, devices: devices))
         } catch {
@@ -57,9 +65,20 @@ public final class Gateway: Sendable {
 
     /// Asks the control thread to do something; progress and outcome come as ``events()``.
     ///
-    /// False when too many requests wait for it already, or when it has ended: nothing will happen.
+    /// False when too many requests wait for it already, or when it has ended: nothing will happen. The same for
+    /// connections that ``GatewayConfiguration/check()`` refuses, whose fault is then a ``GatewayEvent/warning(_:)``.
     @discardableResult
-    public func perform(_ command: IKECommand) -> Bool { control.perform(command) }
+    public func perform(_ command: IKECommand) -> Bool {
+        if case .configure(let connections) = command {
+            do {
+                try GatewayConfiguration.check(connections)
+            } catch {
+                broadcaster.send(.warning("the connections stay as they are: \(error)"))
+                return false
+            }
+        }
+        return control.perform(command)
+    }
 
     /// A snapshot; after ``stop()`` an empty one.
     public func status() -> GatewayStatus {

@@ -14,6 +14,7 @@ public struct GatewayError: Error, Sendable, Equatable, CustomStringConvertible 
         case addressUnavailable = "address_unavailable"
         case systemCall = "system_call"
         case unsupported = "unsupported"
+        case invalidConfiguration = "invalid_configuration"
     }
 
     /// What kind of failure.

@@ -62,8 +62,8 @@ public enum CipherSuite: Hashable, Sendable {
     /// RFC 4106 §4, RFC 7634 §2: the nonce's first four octets come with the key.
     static let saltLength = 4
 
-    /// Bytes of the whole key: encryption, salt and integrity.
-    var keyLength: Int { encryptionKeyLength + integrityKeyLength }
+    /// Bytes of the whole key: encryption, salt and integrity, in this order.
+    public var keyLength: Int { encryptionKeyLength + integrityKeyLength }
 }
 
 extension CipherSuite.Integrity {

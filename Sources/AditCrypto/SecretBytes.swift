@@ -24,6 +24,14 @@ internal import COpenSSL
         unsafe self.init(count: bytes.count) { unsafe $0.copyBytes(from: bytes) }
     }
 
+    /// A secret with what is in `bytes`, which are zero afterwards, for bytes from where no secret can be made in place.
+    /// They are erased where they lie only if nothing else refers to the array.
+    public convenience init(erasing bytes: inout [UInt8]) {
+        self.init(bytes)
+        // SAFETY: the array's own storage, lent for the call.
+        unsafe bytes.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
+    }
+
     deinit {
         // SAFETY: storage is ours and live; OPENSSL_cleanse is not optimised away.
         unsafe OPENSSL_cleanse(storage.baseAddress, storage.count)

@@ -44,7 +44,7 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var fragmentation = true
     /// Whether MOBIKE is offered and used (RFC 4555): both peers may change their addresses, and keep their keys.
     public var mobike = true
-    /// Whether legacy algorithms (MODP 1024/1536, 3DES, MD5) may be negotiated.
+    /// Whether legacy algorithms may be negotiated: MODP 1024 and 1536, and RSA signatures with SHA-1.
     public var allowLegacy = false
 
     /// Whether it is known where the peer is, or by which name.

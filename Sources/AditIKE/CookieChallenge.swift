@@ -27,7 +27,7 @@ public struct CookieChallenge: Sendable {
     /// A challenge with a fresh secret.
     public init(entropy: EntropySource, now: Timestamp) {
         self.entropy = entropy
-        current = Secret(version: entropy.integer32(), key: SecretBytes(entropy.bytes(Self.secretLength)))
+        current = Secret(version: entropy.integer32(), key: entropy.secret(Self.secretLength))
         rotated = now
     }
 
@@ -55,7 +55,7 @@ public struct CookieChallenge: Sendable {
         let age = now - rotated
         guard age >= Self.rotationInterval else { return }
         previous = age >= Self.rotationInterval * 2 ? nil : current
-        current = Secret(version: current.version &+ 1, key: SecretBytes(entropy.bytes(Self.secretLength)))
+        current = Secret(version: current.version &+ 1, key: entropy.secret(Self.secretLength))
         rotated = now
     }
 

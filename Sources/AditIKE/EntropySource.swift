@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditIKE
 
+public import AditCrypto
+
 /// Where the machine's random bytes come from: the system's generator in a gateway, a seeded one in the simulator.
 public struct EntropySource: Sendable {
     private let generate: @Sendable (Int) -> [UInt8]
@@ -13,6 +15,12 @@ public struct EntropySource: Sendable {
         let bytes = generate(count)
         precondition(bytes.count == count, "an entropy source returns what it was asked for")
         return bytes
+    }
+
+    /// `count` random bytes that are to stay secret: no other copy of them is left, unless the source keeps one.
+    public func secret(_ count: Int) -> SecretBytes {
+        var bytes = bytes(count)
+        return SecretBytes(erasing: &bytes)
     }
 
     /// 64 random bits.

@@ -7,7 +7,7 @@ internal import AditWire
 extension IKEEndpoint {
     /// A fresh private value of `group`; nil when libcrypto does not have it.
     func makeKeyExchange(_ group: KeyExchangeGroup) -> KeyExchange? {
-        try? KeyExchange(group: group, entropy: SecretBytes(entropy.bytes(group.privateLength)))
+        try? KeyExchange(group: group, entropy: entropy.secret(group.privateLength))
     }
 
     /// The keys of an IKE SA and what protects its messages; `role` is ours in it.
