@@ -19,6 +19,8 @@ public struct Link: Hashable, Sendable {
     public var hasCarrier: Bool
     /// Whether it leads to this host only.
     public var isLoopback = false
+    /// Whether its packets have no link-layer header, as those of a TUN device (ARPHRD_NONE).
+    public var isWithoutHeader = false
     /// The length of its transmit queue in packets.
     public var transmitQueueLength: Int
     /// The largest super-packet in bytes; 0 when unknown.
@@ -44,18 +46,22 @@ extension Link {
     init?(_ answer: NetlinkAnswer) {
         guard answer.type == Int(RTM_NEWLINK), let attributes = answer.attributes(after: MemoryLayout<ifinfomsg>.size),
             let index = answer.payload.integer(at: 4, as: UInt32.self),
+            let hardware = answer.payload.integer(at: 2, as: UInt16.self),
             let flags = answer.payload.integer(at: 8, as: UInt32.self), let name = attributes[Int(IFLA_IFNAME)]
         else { return nil }
         let value = { (type: Int) -> Int in Int(attributes[type]?.integer(at: 0, as: UInt32.self) ?? 0) }
         self.init(
             index: index, name: name.text, mtu: value(Int(IFLA_MTU)), isUp: flags & UInt32(IFF_UP) != 0,
             hasCarrier: flags & Self.lowerUp != 0, isLoopback: flags & UInt32(IFF_LOOPBACK) != 0,
+            isWithoutHeader: hardware == Self.noHeader,
             transmitQueueLength: value(Int(IFLA_TXQLEN)), segmentationBytes: value(Int(IFLA_GSO_MAX_SIZE)),
             segmentationSegments: value(Int(IFLA_GSO_MAX_SEGS)))
     }
 
     /// IFF_LOWER_UP, which Glibc's headers lack.
     private static let lowerUp: UInt32 = 0x1_0000
+    /// ARPHRD_NONE, which Glibc's headers lack, too.
+    private static let noHeader: UInt16 = 0xfffe
 }
 
 extension InterfaceAddress {

@@ -44,9 +44,15 @@ public final class TUNDevice: Sendable {
     public init(_ options: Options) throws(SystemError) {
         try Self.check(options)
         let existed = unsafe if_nametoindex(options.name) != 0
-        // A device of several queues would let a second gateway share the packets of the first.
-        if existed, try Netlink().link(named: options.name)?.hasCarrier == true {
-            throw SystemError("open interface \(options.name)", code: EBUSY, remedy: Self.remedy(for: EBUSY))
+        if existed, let link = try Netlink().link(named: options.name) {
+            // Of another kind: who has it is beside the point.
+            guard link.isWithoutHeader else {
+                throw SystemError("open interface \(options.name)", code: EINVAL, remedy: Self.remedy(for: EINVAL))
+            }
+            // A device of several queues would let a second gateway share the packets of the first.
+            guard !link.hasCarrier else {
+                throw SystemError("open interface \(options.name)", code: EBUSY, remedy: Self.remedy(for: EBUSY))
+            }
         }
         let first = try Self.attach(options.name, multiQueue: options.queues > 1, existed: existed)
         if existed, !first.isPersistent {

@@ -63,6 +63,18 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Privilege.canUseNamespaces, "needs root, namespaces and /dev/net/tun"))
+    func anInterfaceOfAnotherKindIsCalledSo() throws {
+        try inNamespace {
+            // With a carrier, as an interface in use has one.
+            let netlink = try Netlink()
+            let loopback = try netlink.link(named: "lo")
+            try netlink.setUp(true, link: #require(loopback).index)
+            let error = #expect(throws: SystemError.self) { try TUNDevice(.init(name: "lo")) }
+            #expect(error?.description.contains("is no TUN device") == true)
+        }
+    }
+
     @Test(
         .enabled(if: Privilege.canUseNamespaces, "needs root, namespaces and /dev/net/tun"), arguments: [true, false])
     func aPersistentDeviceIsAdoptedAndStays(_ hasQueues: Bool) throws {

@@ -57,7 +57,7 @@ struct RunCommand: ParsableCommand {
         }
         configuration.keyLogDirectory = keyLog
         let logger = makeLogger(checked.settings)
-        for problem in checked.problems { logger.warning("\(problem.description)") }
+        for problem in checked.problems { logger.warning("\(problem.withoutSeverity)") }
         let signals = ProcessSignals()
         let server = try ControlServer(
             path: control.control ?? checked.settings.control ?? ControlSocketAddress.standard)

@@ -110,7 +110,8 @@ extension ConfigurationKey {
 
     private static let identityForms =
         "a domain name, an address, user@domain, a name such as \"C=CH, CN=paris\", keyid:HEX or asn1dn:#HEX"
-    private static let durationForms = "a duration such as \"30s\", \"5m\", \"8h\" or \"1d\", \"0s\" for never"
+    private static let durationForms =
+        "a duration such as \"30s\", \"5m\", \"8h\" or \"1d\", at most \"3650d\", \"0s\" for never"
 }
 
 /// `"a", "b" or "c"`.

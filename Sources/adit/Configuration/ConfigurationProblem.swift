@@ -17,9 +17,13 @@ struct ConfigurationProblem: Hashable, Sendable {
     var message: String
 
     /// `FILE:LINE: key: message`, with `warning: ` before the key of a warning.
-    var description: String {
+    var description: String { text(severity == .warning ? "warning: " : "") }
+
+    /// `FILE:LINE: key: message`, for where the severity stands already.
+    var withoutSeverity: String { text("") }
+
+    private func text(_ kind: String) -> String {
         let place = line.map { "\(file):\($0)" } ?? file
-        let kind = severity == .warning ? "warning: " : ""
         return "\(place): \(kind)\(key.isEmpty ? "" : key + ": ")\(message)"
     }
 }

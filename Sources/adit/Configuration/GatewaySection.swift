@@ -66,7 +66,7 @@ struct GatewaySection {
     private func duration(_ key: String, in seconds: ClosedRange<Int64>) -> Duration? {
         guard let duration = reader.duration(key) else { return nil }
         guard seconds.contains(duration.components.seconds) else {
-            reader.refuse(key, found: "\(duration.components.seconds) seconds")
+            reader.refuse(key, found: quoted(reader.string(key) ?? ""))
             return nil
         }
         return duration
