@@ -24,7 +24,7 @@ internal import COpenSSL
         unsafe self.init(count: bytes.count) { unsafe $0.copyBytes(from: bytes) }
     }
 
-    /// A secret with what is in `bytes`, which are zero afterwards, for bytes from where no secret can be made in place.
+    /// A secret with what is in `bytes`, which are zero afterwards: for bytes from where no secret is made in place.
     /// They are erased where they lie only if nothing else refers to the array.
     public convenience init(erasing bytes: inout [UInt8]) {
         self.init(bytes)
