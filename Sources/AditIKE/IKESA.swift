@@ -32,6 +32,8 @@ struct IKESA: Sendable {
     var steeringByte: UInt8 = 0
     /// The IKE SA whose place this one takes when it is established: the peers authenticate anew.
     var reauthenticates: IKESPI?
+    /// The IKE SA that it was made to replace by a rekey.
+    var predecessor: IKESPI?
     /// Under what it is known as the peer's, when it is authenticated or IKE_AUTH is outstanding.
     var contacts: [Contact] = []
     /// When it was begun.

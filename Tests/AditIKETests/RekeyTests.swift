@@ -84,6 +84,19 @@ import Testing
         #expect(pair.nodes.allSatisfy { $0.failures.isEmpty }, "\(pair.story)")
     }
 
+    @Test("a peer that rekeys the IKE SA without end keeps no more than three")
+    func ikeWithoutEnd() {
+        let pair = IKEPair(seed: 25, Sides.pair())
+        #expect(pair.connect())
+        for _ in 0..<20 {
+            pair.command(.rekeyIKE(connection: "c"), 0)
+            pair.run(0.5)
+            #expect(pair.nodes[1].endpoint.ikeSACount <= 3)
+        }
+        pair.run(60)
+        settled(pair)
+    }
+
     @Test("both rekey a child at once: one survives (RFC 7296 §2.8.1)", arguments: 0..<20)
     func simultaneousChild(seed: UInt64) {
         let pair = IKEPair(seed: 300 + seed, network: Network(delay: 1...200), Sides.pair())

@@ -130,10 +130,10 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
     }
 
     @Test(arguments: [
-        ("retransmit_timeout = \"0s\"", "found 0 seconds; allowed is a duration from \"1s\" to \"1m\""),
-        ("retransmit_timeout = \"2m\"", "found 120 seconds; allowed is a duration from \"1s\" to \"1m\""),
+        ("retransmit_timeout = \"0s\"", "found \"0s\"; allowed is a duration from \"1s\" to \"1m\""),
+        ("retransmit_timeout = \"2m\"", "found \"2m\"; allowed is a duration from \"1s\" to \"1m\""),
         ("retransmit_tries = 0", "found the number 0; allowed is a number from 1 to 12"),
-        ("keep_alive = \"2h\"", "found 7200 seconds; allowed is a duration of at most \"1h\", \"0s\" for never"),
+        ("keep_alive = \"2h\"", "found \"2h\"; allowed is a duration of at most \"1h\", \"0s\" for never"),
     ])
     func timesOfTheGateway(_ line: String, _ said: String) {
         let found = lines("[gateway]\n\(line)\n" + connection())

@@ -150,6 +150,7 @@ extension IKEEndpoint {
             fail(&sa, peerFault(.invalidSyntax, "the peer's IKE SA rekey has an invalid value", sa), .linger)
             return
         }
+        forgetPredecessor(of: sa)
         insertSuccessor(spi, peerSPI, .responder, keying, sa)
         answer(
             [
@@ -167,6 +168,16 @@ extension IKEEndpoint {
         }
         moveChildren(from: &sa, to: spi)
         retire(&sa, .linger)
+    }
+
+    /// The IKE SA before this one lingers no longer: its peer uses this one. So a peer that rekeys without end keeps
+    /// three and not all of the last ``lingering``.
+    private mutating func forgetPredecessor(of sa: IKESA) {
+        guard let predecessor = sa.predecessor else { return }
+        withIKESA(predecessor) { endpoint, old in
+            guard case .closing(let closing) = old.state, closing.purpose == .linger else { return }
+            endpoint.forget(&old, closing.firstMessage)
+        }
     }
 
     private mutating func successorKeying(
@@ -190,6 +201,7 @@ extension IKEEndpoint {
         var sa = IKESA(
             spi: spi, peerSPI: peerSPI, role: role, local: old.local, remote: old.remote,
             connection: old.connection, createdAt: now, state: .established(state))
+        sa.predecessor = old.spi
         sa.steeringByte = old.steeringByte
         sa.localBehindNAT = old.localBehindNAT
         sa.remoteBehindNAT = old.remoteBehindNAT
