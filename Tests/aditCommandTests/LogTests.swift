@@ -113,6 +113,13 @@ private func logger(_ lines: Lines, _ format: LogFormat, _ level: Logger.Level =
         #expect(found[3] == "info hq: child lan carried nothing for 600 s and is deleted")
     }
 
+    /// A certificate's subject may be any Unicode: it neither moves the cursor nor turns what stands beside it.
+    @Test func aPeersWordsStayWhereTheyAre() {
+        #expect(printable("CN=paris\u{202e}moc\u{2028}x\u{1b}[2J") == "CN=paris\\u{202e}moc\\u{2028}x\\u{1b}[2J")
+        #expect(quoted("a\u{200f}b") == "\"a\\u{200f}b\"")
+        #expect(printable("Zürich 東京") == "Zürich 東京")
+    }
+
     @Test func strangersCannotFloodTheLog() {
         let lines = Lines()
         let log = TransitionLog(logger(lines, .text))

@@ -87,7 +87,7 @@ func quoted(_ text: String) -> String {
         switch scalar {
         case "\"": "\\\""
         case "\\": "\\\\"
-        case _ where scalar.properties.generalCategory == .control: "\\u{\(String(scalar.value, radix: 16))}"
+        case _ where scalar.isInvisible: scalar.escaped
         default: String(scalar)
         }
     }

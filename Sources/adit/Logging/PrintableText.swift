@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: adit
 
-/// The text without control characters, which a peer could use to write to the terminal.
+/// The text without the characters that a peer could use to write elsewhere on the terminal, or in another order.
 func printable(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
-    let scalars = text.unicodeScalars.map { scalar in
-        scalar.properties.generalCategory == .control ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+    guard text.unicodeScalars.contains(where: \.isInvisible) else { return text }
+    return text.unicodeScalars.map { $0.isInvisible ? $0.escaped : String($0) }.joined()
+}
+
+extension Unicode.Scalar {
+    /// Whether it moves the cursor, ends a line or turns the direction of what follows, and shows nothing itself.
+    var isInvisible: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
     }
-    return scalars.joined()
+
+    /// `\u{202e}`
+    var escaped: String { "\\u{\(String(value, radix: 16))}" }
 }
