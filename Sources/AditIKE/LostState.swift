@@ -38,10 +38,9 @@ extension IKEEndpoint {
     mutating func receiveInvalidSPI(_ arrival: Arrival) -> Bool {
         guard arrival.header.exchange == .informational, !arrival.header.isResponse,
             let message = try? IKEMessage(parsing: arrival.bytes),
-            let notify = PayloadContents(message.payloads).notify(.invalidSPI), notify.data.count == 4
+            let notify = PayloadContents(message.payloads).notify(.invalidSPI), let spi = SPI(bytes: notify.data)
         else { return false }
         counters.count(.unauthenticated)
-        let spi = SPI(rawValue: notify.data.reduce(0) { $0 << 8 | UInt32($1) })
         for inbound in (outboundSPIs[spi] ?? []).prefix(Self.sameSPILimit) {
             guard let owner = childOwners[inbound] else { continue }
             withIKESA(owner) { endpoint, sa in

@@ -146,8 +146,3 @@ extension Identity {
         }
     }
 }
-
-extension SPI {
-    /// Four bytes in network order.
-    var bytes: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: rawValue >> (24 - 8 * UInt32($0))) } }
-}

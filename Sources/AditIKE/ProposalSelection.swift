@@ -23,9 +23,8 @@ public struct ProposalChoice: Hashable, Sendable {
 
     /// The peer's SPI of an ESP SA; nil when it has another length or a reserved value.
     public var espSPI: SPI? {
-        guard spi.count == 4 else { return nil }
-        let value = SPI(rawValue: spi.reduce(0) { $0 << 8 | UInt32($1) })
-        return value.isReserved ? nil : value
+        guard let value = SPI(bytes: spi), !value.isReserved else { return nil }
+        return value
     }
 
     /// The SA payload that answers the offer with this choice and our own `spi`.

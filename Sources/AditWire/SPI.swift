@@ -11,6 +11,15 @@ public struct SPI: RawRepresentable, Hashable, Sendable, CustomStringConvertible
     /// Wraps `rawValue`; reserved values are representable, see ``isReserved``.
     @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// Reads four bytes in network order, reserved values included; nil for any other length.
+    public init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == 4 else { return nil }
+        rawValue = bytes.reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// Four bytes in network order.
+    public var bytes: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: rawValue >> (24 - 8 * UInt32($0))) } }
+
     /// Whether the value may not name an SA (RFC 4303 §2.1).
     @inlinable public var isReserved: Bool { rawValue < 256 }
 

@@ -19,13 +19,13 @@ public struct DeletePayload: Hashable, Sendable {
     public init(esp spis: [SPI]) {
         self.init(
             securityProtocol: .esp, spiLength: 4,
-            spis: spis.map { spi in (0..<4).map { UInt8(truncatingIfNeeded: spi.rawValue >> (24 - 8 * UInt32($0))) } })
+            spis: spis.map(\.bytes))
     }
 
     /// The SPIs of ESP SAs; empty when the payload is about something else.
     public var espSPIs: [SPI] {
         guard securityProtocol == .esp, spiLength == 4 else { return [] }
-        return spis.map { SPI(rawValue: $0.reduce(0) { $0 << 8 | UInt32($1) }) }
+        return spis.compactMap { SPI(bytes: $0) }
     }
 
     private init(securityProtocol: SecurityProtocol, spiLength: UInt8, spis: [[UInt8]]) {

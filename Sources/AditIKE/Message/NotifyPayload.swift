@@ -25,16 +25,13 @@ public struct NotifyPayload: Hashable, Sendable {
     /// A notification about an ESP SA (REKEY_SA, CHILD_SA_NOT_FOUND).
     public init(_ type: NotifyType, esp spi: SPI, data: [UInt8] = []) {
         securityProtocol = .esp
-        self.spi = (0..<4).map { UInt8(truncatingIfNeeded: spi.rawValue >> (24 - 8 * UInt32($0))) }
+        self.spi = spi.bytes
         self.type = type
         self.data = data
     }
 
     /// The ESP SA concerned; nil when the payload is about something else.
-    public var espSPI: SPI? {
-        guard securityProtocol == .esp, spi.count == 4 else { return nil }
-        return SPI(rawValue: spi.reduce(0) { $0 << 8 | UInt32($1) })
-    }
+    public var espSPI: SPI? { securityProtocol == .esp ? SPI(bytes: spi) : nil }
 
     init(parsing reader: inout ByteReader) throws(WireError) {
         securityProtocol = SecurityProtocol(rawValue: try reader.readUInt8())

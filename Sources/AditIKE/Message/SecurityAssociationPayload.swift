@@ -68,7 +68,7 @@ public struct NumberedProposal: Hashable, Sendable {
     }
 
     /// The sender's SPI of an ESP SA; nil when it has another length.
-    public var espSPI: SPI? { spi.count == 4 ? SPI(rawValue: spi.reduce(0) { $0 << 8 | UInt32($1) }) : nil }
+    public var espSPI: SPI? { SPI(bytes: spi) }
 
     fileprivate init(parsing reader: inout ByteReader) throws(WireError) {
         number = try reader.readUInt8()

@@ -15,7 +15,7 @@ struct ControlClient {
             case .progress(let text): progress(text)
             case .result(let value): return value
             case .error(let code, let message, let suggestion):
-                throw .failed("\(code): \(message)" + (suggestion.isEmpty ? "" : "; \(suggestion)"))
+                throw .failed(printable("\(code): \(message)" + (suggestion.isEmpty ? "" : "; \(suggestion)")))
             case nil: throw .failed("the gateway at \(path) answers in a way this version does not know")
             }
         }
