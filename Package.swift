@@ -43,7 +43,7 @@ var targets: [Target] = [
     tests("AditWireTests", ["AditWire"]),
     tests("AditCryptoTests", ["AditCrypto", "COpenSSL"]),
     tests("AditESPTests", ["AditESP", "AditWire", "AditCrypto"]),
-    tests("AditIKETests", ["AditIKE", "AditWire", "AditCrypto"]),
+    tests("AditIKETests", ["AditIKE", "AditWire", "AditCrypto", "Simulation"]),
     tests("AditLinuxTests", ["AditLinux", "AditWire", "CLinux"]),
     tests("AditForwardingTests", ["AditForwarding", "AditESP", "AditLinux", "AditWire", "AditCrypto"]),
     tests(

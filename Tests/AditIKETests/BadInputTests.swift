@@ -3,14 +3,14 @@
 
 import AditCrypto
 import AditWire
+import Simulation
 import Testing
 
 @testable import AditIKE
 
 @Suite struct BadInputTests {
     private func connected(_ seed: UInt64) -> IKEPair {
-        let pair = IKEPair(seed: seed, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: seed, Sides.pair()).connected()
         return pair
     }
 

@@ -10,8 +10,7 @@ import Testing
 @Suite struct HandshakeTests {
     @Test("two machines agree on one child, keys and selectors (RFC 7296 §1.2)")
     func plain() {
-        let pair = IKEPair(seed: 1, Sides.pair())
-        #expect(pair.connect(), "\(pair.story)")
+        let pair = IKEPair(seed: 1, Sides.pair()).connected()
         #expect(pair.mirrored() == nil)
         #expect(pair.problems == [])
         let status = pair.nodes[0].endpoint.status()[0]
@@ -134,8 +133,8 @@ import Testing
             Sides.pair {
                 $0.children[0].remoteSelectors = [Sides.selector("0.0.0.0/0")]
                 $1.children[0].remoteSelectors = [Sides.selector("10.1.2.0/24")]
-            })
-        #expect(pair.connect(), "\(pair.story)")
+            }
+        ).connected()
         #expect(pair.mirrored() == nil)
         let child = pair.nodes[0].outbound("n")
         #expect(child?.localSelectors == [Sides.selector("10.1.2.0/24")])
@@ -150,8 +149,8 @@ import Testing
             seed: 10,
             Sides.pair {
                 $0.proposals = [both]; $1.proposals = [one]
-            })
-        #expect(pair.connect(), "\(pair.story)")
+            }
+        ).connected()
         #expect(pair.nodes[0].endpoint.status()[0].ikeSA?.proposal == "aes128gcm16-prfsha256-ecp256")
         // Together with a cookie (RFC 7296 §2.6.1).
         var limits = IKELimits()
@@ -216,8 +215,7 @@ import Testing
         wanted.remoteAddresses = []
         wanted.remoteID = .fqdn("A.example")
         others.insert(wanted, at: 3)
-        let pair = IKEPair(seed: 14, [sides[0], others])
-        #expect(pair.connect(), "\(pair.story)")
+        let pair = IKEPair(seed: 14, [sides[0], others]).connected()
         #expect(pair.nodes[1].outbound("n")?.connection == "c")
         // Without identities the secret decides.
         let open = others.map { other in
@@ -238,8 +236,8 @@ import Testing
             Sides.pair {
                 $0.children[0].localSelectors = many
                 $1.children[0].remoteSelectors = many
-            })
-        #expect(pair.connect(), "\(pair.story)")
+            }
+        ).connected()
         #expect(pair.nodes.allSatisfy { $0.sent.allSatisfy { $0.count <= 1228 } })
         #expect(pair.nodes[1].outbound("n")?.remoteSelectors.count == 100)
         let plain = IKEPair(
@@ -265,8 +263,8 @@ import Testing
                 }
                 $0.children[3].proposals = [plain]
                 $1.children[3].esn = false
-            })
-        #expect(pair.connect(children: 4), "\(pair.story)")
+            }
+        ).connected(children: 4)
         #expect(pair.mirrored() == nil)
         #expect(pair.nodes[0].outbound("n3")?.esn == false)
     }

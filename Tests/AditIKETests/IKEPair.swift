@@ -3,52 +3,10 @@
 
 import AditCrypto
 import AditWire
+import Simulation
+import Testing
 
 @testable import AditIKE
-
-/// A seeded generator, so that a run can be repeated.
-struct SplitMix: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    init(_ seed: UInt64) {
-        // The seed is mixed, else neighbouring seeds would give one stream, shifted.
-        var value = seed &+ 0x1234_5678_9abc_def1
-        value = (value ^ (value >> 32)) &* 0xd6e8_feb8_6659_fd93
-        value = (value ^ (value >> 32)) &* 0xd6e8_feb8_6659_fd93
-        state = value ^ (value >> 32)
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
-    }
-
-    mutating func chance(_ probability: Double) -> Bool {
-        probability > 0 && Double(next() >> 11) / Double(1 << 53) < probability
-    }
-}
-
-/// An entropy source that repeats with its seed.
-final class SeededEntropy: @unchecked Sendable {
-    private var generator: SplitMix
-
-    init(_ seed: UInt64) { generator = SplitMix(seed) }
-
-    var source: EntropySource {
-        EntropySource { count in
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(count + 8)
-            while bytes.count < count {
-                let word = self.generator.next()
-                for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word >> (8 * UInt64(shift)))) }
-            }
-            return Array(bytes.prefix(count))
-        }
-    }
-}
 
 /// What the network does to datagrams.
 struct Network {
@@ -431,6 +389,14 @@ extension IKEPair {
     func connect(from node: Int = 0, children: Int = 1) -> Bool {
         command(.initiate(connection: "c", child: nil), node)
         return run(20) { nodes.prefix(2).allSatisfy { $0.established() && $0.children.count == children } }
+    }
+
+    /// The same, with connection `c` up.
+    func connected(
+        from node: Int = 0, children: Int = 1, sourceLocation: SourceLocation = #_sourceLocation
+    ) -> IKEPair {
+        #expect(connect(from: node, children: children), "\(story)", sourceLocation: sourceLocation)
+        return self
     }
 
     /// Reports of a node by name.

@@ -3,6 +3,7 @@
 
 import AditCrypto
 import AditWire
+import Simulation
 import Testing
 
 @testable import AditIKE

@@ -3,6 +3,7 @@
 
 import AditCrypto
 import AditWire
+import Simulation
 import Testing
 
 @testable import AditIKE
@@ -11,8 +12,7 @@ import Testing
     @Test("INITIAL_CONTACT after a crash replaces what the peer still has (RFC 7296 §2.4)")
     func initialContact() {
         let sides = Sides.pair()
-        let pair = IKEPair(seed: 30, sides)
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 30, sides).connected()
         pair.run(2)
         let lost = pair.nodes[0]
         // The process dies and starts again at the same address.
@@ -52,8 +52,8 @@ import Testing
             seed: 31,
             Sides.pair {
                 $0.children[0].startAction = .start; _ = $1
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         pair.command(.terminate(connection: "c"), 0)
         #expect(pair.nodes[0].children.isEmpty)
         #expect(pair.nodes[0].endpoint.status()[0].state == .down)
@@ -72,8 +72,7 @@ import Testing
 
     @Test("deletions that cross leave nothing (RFC 7296 §2.25.2)")
     func crossingDeletes() {
-        let pair = IKEPair(seed: 32, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 32, Sides.pair()).connected()
         pair.command(.terminate(connection: "c"), 0)
         pair.command(.terminate(connection: "c"), 1)
         pair.run(100)
@@ -101,8 +100,7 @@ import Testing
                 $0.dpdAction = action
                 _ = $1
             }
-            let pair = IKEPair(seed: 35, sides)
-            #expect(pair.connect())
+            let pair = IKEPair(seed: 35, sides).connected()
             pair.run(60)
             #expect(pair.codes(0).isEmpty)
             let lost = pair.nodes[1]
@@ -127,8 +125,8 @@ import Testing
             seed: 36,
             Sides.pair {
                 $0.dpdDelay = .seconds(10); $1.dpdDelay = .zero
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         let sent = pair.nodes[0].sent.count
         for _ in 0..<20 {
             let spi = pair.nodes[0].children.keys.first ?? SPI(rawValue: 0)
@@ -143,8 +141,7 @@ import Testing
     @Test("shutdown sends DELETE at once and forgets everything")
     func shutdown() {
         // In order, so that DELETE comes after the request that is outstanding.
-        let pair = IKEPair(seed: 37, network: Network(delay: 3...3), Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 37, network: Network(delay: 3...3), Sides.pair()).connected()
         pair.command(.rekeyChildren(connection: "c"), 0)
         pair.command(.shutdown, 0)
         #expect(pair.nodes[0].endpoint.ikeSACount == 0 && pair.nodes[0].children.isEmpty)

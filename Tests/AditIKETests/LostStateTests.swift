@@ -3,6 +3,7 @@
 
 import AditCrypto
 import AditWire
+import Simulation
 import Testing
 
 @testable import AditIKE
@@ -41,8 +42,7 @@ import Testing
             $0.dpdAction = action
             $1.children[0].startAction = start
         }
-        let pair = IKEPair(seed: 800, sides)
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 800, sides).connected()
         pair.run(3)
         let seconds = try #require(trafficUntilRecovery(pair, sides[1]), "\(pair.story)")
         #expect(seconds < 5)
@@ -70,8 +70,7 @@ import Testing
 
     @Test("a live peer survives every forged INVALID_SPI and INVALID_IKE_SPI (RFC 7296 §2.21.4)")
     func forgedHints() throws {
-        let pair = IKEPair(seed: 802, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 802, Sides.pair()).connected()
         pair.run(3)
         let sa = try #require(pair.nodes[0].outbound("n"))
         let status = try #require(pair.nodes[0].endpoint.status()[0].ikeSA)
@@ -106,8 +105,7 @@ import Testing
 
     @Test("a child that the data plane cannot take is deleted at the peer and reported")
     func installationFailed() throws {
-        let pair = IKEPair(seed: 803, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 803, Sides.pair()).connected()
         for node in 0..<2 {
             if node == 1 { #expect(pair.connect()) }
             let spi = try #require(pair.nodes[node].children.keys.first)

@@ -3,6 +3,7 @@
 
 import AditCrypto
 import AditWire
+import Simulation
 import Testing
 
 @testable import AditIKE
@@ -113,8 +114,7 @@ import Testing
 
     @Test("COOKIE2 of 8 to 64 octets comes back as it was, other lengths do not (§4.2.5)")
     func cookies() {
-        let pair = Both.pair(700)
-        #expect(pair.connect())
+        let pair = Both.pair(700).connected()
         for (length, comesBack) in [(0, false), (7, false), (8, true), (64, true), (65, false), (200, false)] {
             let cookie = (0..<length).map { UInt8(truncatingIfNeeded: $0) }
             for node in [0, 1] {
@@ -153,8 +153,7 @@ import Testing
 
     @Test("only the side that began may move the SAs (§2.1)")
     func updateOfTheResponder() {
-        let pair = Both.pair(702)
-        #expect(pair.connect())
+        let pair = Both.pair(702).connected()
         let before = remote(pair, 0)
         let answer = ask(
             pair, [notify(.updateSAAddresses)], from: 1, remote: Endpoint(IKEPair.address(30), port: 4500))
@@ -181,8 +180,7 @@ import Testing
 
     @Test("addresses changed on their way where no NAT is allowed: refused and nothing else (§3.9)")
     func unexpectedNAT() {
-        let pair = Both.pair(704)
-        #expect(pair.connect())
+        let pair = Both.pair(704).connected()
         let before = remote(pair, 1)
         let moved = Endpoint(Both.a2, port: 4500)
         let told = MobilityNotifies.noNATs(
@@ -205,8 +203,7 @@ import Testing
 
     @Test("NAT detection is answered with NAT detection of the path that the request took (§3.8)")
     func natDetection() {
-        let pair = Both.pair(705)
-        #expect(pair.connect())
+        let pair = Both.pair(705).connected()
         let seen = Endpoint(Both.a2, port: 30_000)
         let hash = Array(repeating: UInt8(3), count: 20)
         let answer = ask(
@@ -230,8 +227,7 @@ import Testing
             ([notify(.unacceptableAddresses), notify(.cookie2, wrong)], true),
             ([notify(.unexpectedNATDetected)], false),
         ] {
-            let pair = Both.pair(706)
-            #expect(pair.connect())
+            let pair = Both.pair(706).connected()
             pair.readdress(0, [Both.a2])
             respond(pair, payloads)
             let isClosed = pair.reports(0).contains { $0.hasPrefix("closed") }
@@ -242,8 +238,7 @@ import Testing
     @Test("a path that the peer refuses is left for another one, then for the one before")
     func refusedPaths() {
         let third = IKEPair.address(9)
-        let pair = Both.pair(707, first: [Both.a1, Both.a2])
-        #expect(pair.connect())
+        let pair = Both.pair(707, first: [Both.a1, Both.a2]).connected()
         // The route prefers another address; the first one is still there.
         pair.readdress(0, [third, Both.a1])
         #expect(pair.nodes[0].endpoint.status()[0].ikeSA?.local.address == third)
@@ -260,8 +255,7 @@ import Testing
 
     @Test("UNEXPECTED_NAT_DETECTED is not believed at once, and not for ever asked again (§3.9)")
     func translatedUpdates() {
-        let pair = Both.pair(708)
-        #expect(pair.connect())
+        let pair = Both.pair(708).connected()
         for node in pair.nodes {
             for spi in node.endpoint.ikeSAs.spis { node.endpoint.withIKESA(spi) { $1.natTraversal = false } }
         }
@@ -314,8 +308,7 @@ import Testing
 
     @Test("what was under way when the peer moved does not move it back; the side that decides follows nobody")
     func stragglers() {
-        let pair = Both.pair(711)
-        #expect(pair.connect())
+        let pair = Both.pair(711).connected()
         pair.readdress(0, [Both.a2])
         #expect(pair.run(3) { Both.isAt(pair, Both.a2, Both.b1) })
         let spis = pair.nodes.map(Both.spis)

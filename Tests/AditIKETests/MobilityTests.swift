@@ -64,8 +64,7 @@ import Testing
     func announcedAddresses() {
         let inside = IPAddress(v4: 0x0a01_0001)
         let many = (0..<20).map { IPAddress(v4: 0xcb00_7100 + UInt32($0) + 1) }
-        let pair = Self.pair(501, first: [Self.a1, inside, Self.a2], second: [Self.b1] + many)
-        #expect(pair.connect(), "\(pair.story)")
+        let pair = Self.pair(501, first: [Self.a1, inside, Self.a2], second: [Self.b1] + many).connected()
         #expect(pair.nodes[1].endpoint.status()[0].ikeSA?.remoteAddresses == [Self.a2])
         #expect(
             pair.nodes[0].endpoint.status()[0].ikeSA?.remoteAddresses == Array(many.prefix(Mobility.announcementLimit)))
@@ -84,8 +83,7 @@ import Testing
 
     @Test("the initiator's address changes: same keys, checked before the responder's children follow (§3.5, §3.7)")
     func initiatorMoves() throws {
-        let pair = Self.pair(503)
-        #expect(pair.connect(), "\(pair.story)")
+        let pair = Self.pair(503).connected()
         let before = pair.nodes.map(Self.spis)
         let sa = pair.nodes[0].endpoint.status()[0].ikeSA
         pair.readdress(0, [Self.a2])
@@ -107,8 +105,7 @@ import Testing
 
     @Test("a side that did not begin the connection keeps the roles after rekeys by either side (§1.3)")
     func rolesSurviveRekeys() {
-        let pair = Self.pair(504)
-        #expect(pair.connect())
+        let pair = Self.pair(504).connected()
         for node in [1, 0, 1] {
             let spi = pair.nodes[0].endpoint.status()[0].ikeSA?.initiatorSPI
             pair.command(.rekeyIKE(connection: "c"), node)
@@ -125,8 +122,7 @@ import Testing
     @Test("an update under way when the peer rekeys the IKE SA is asked again on its successor")
     func updateAndRekey() {
         for seed in 0..<20 {
-            let pair = Self.pair(505 + UInt64(seed))
-            #expect(pair.connect())
+            let pair = Self.pair(505 + UInt64(seed)).connected()
             pair.readdress(0, [Self.a2])
             pair.run(Double(seed) * 0.004)
             pair.command(.rekeyIKE(connection: "c"), 1)
@@ -139,8 +135,7 @@ import Testing
     @Test("moved again before the first move is answered (§3.5)")
     func movesTwice() {
         for seed in 0..<20 {
-            let pair = Self.pair(530 + UInt64(seed))
-            #expect(pair.connect())
+            let pair = Self.pair(530 + UInt64(seed)).connected()
             pair.readdress(0, [Self.a2])
             pair.run(Double(seed) * 0.003)
             pair.readdress(0, [IKEPair.address(5)])
@@ -155,8 +150,7 @@ import Testing
 
     @Test("a change under loss, duplication and delay", arguments: 0..<40)
     func movesOverABadNetwork(seed: Int) {
-        let pair = Self.pair(600 + UInt64(seed), second: [Self.b1, Self.b2])
-        #expect(pair.connect())
+        let pair = Self.pair(600 + UInt64(seed), second: [Self.b1, Self.b2]).connected()
         pair.network = Network(loss: 0.1, duplication: 0.2, corruption: 0.05, delay: 1...400)
         let before = pair.nodes.map(Self.spis)
         for index in 0..<4 {
@@ -175,8 +169,7 @@ import Testing
 
     @Test("the responder's first address dies: the other one is found and used (§3.10)")
     func deadPath() {
-        let pair = Self.pair(650, second: [Self.b1, Self.b2]) { left, _ in left.dpdDelay = .seconds(5) }
-        #expect(pair.connect())
+        let pair = Self.pair(650, second: [Self.b1, Self.b2]) { left, _ in left.dpdDelay = .seconds(5) }.connected()
         let before = pair.nodes.map(Self.spis)
         pair.nodes[1].host.unreachable = [Self.b1]
         #expect(pair.run(30) { Self.isAt(pair, Self.a1, Self.b2) }, "\(pair.story)")
@@ -187,8 +180,7 @@ import Testing
 
     @Test("our own first address dies, though we still have it")
     func deadOwnAddress() {
-        let pair = Self.pair(651, first: [Self.a1, Self.a2]) { left, _ in left.dpdDelay = .seconds(5) }
-        #expect(pair.connect())
+        let pair = Self.pair(651, first: [Self.a1, Self.a2]) { left, _ in left.dpdDelay = .seconds(5) }.connected()
         let before = pair.nodes.map(Self.spis)
         pair.nodes[0].host.unreachable = [Self.a1]
         #expect(pair.run(30) { Self.isAt(pair, Self.a2, Self.b1) }, "\(pair.story)")
@@ -197,8 +189,7 @@ import Testing
 
     @Test("the responder's address changes: it tells, and the initiator follows (§3.6)")
     func responderMoves() {
-        let pair = Self.pair(652)
-        #expect(pair.connect())
+        let pair = Self.pair(652).connected()
         let before = pair.nodes.map(Self.spis)
         pair.readdress(1, [Self.b2])
         #expect(pair.run(10) { Self.isAt(pair, Self.a1, Self.b2) }, "\(pair.story)")
@@ -213,8 +204,7 @@ import Testing
 
     @Test("both lose their addresses at once: the responder finds the initiator's other one (§3.6)")
     func bothMove() {
-        let pair = Self.pair(653, first: [Self.a1, Self.a2], second: [Self.b1, Self.b2])
-        #expect(pair.connect())
+        let pair = Self.pair(653, first: [Self.a1, Self.a2], second: [Self.b1, Self.b2]).connected()
         let before = pair.nodes.map(Self.spis)
         pair.nodes[0].host.unreachable = [Self.a1]
         pair.readdress(1, [Self.b2])
@@ -225,14 +215,50 @@ import Testing
 
     @Test("found by the responder, the initiator's other address is the children's, too, once it is agreed (§3.5)")
     func foundByResponder() {
-        let pair = Self.pair(660, first: [Self.a1, Self.a2], second: [Self.b1, Self.b2])
-        #expect(pair.connect())
+        let pair = Self.pair(660, first: [Self.a1, Self.a2], second: [Self.b1, Self.b2]).connected()
         let before = pair.nodes.map(Self.spis)
         // The initiator does not know that its first address is dead.
         pair.nodes[0].host.unreachable = [Self.a1]
         pair.readdress(1, [Self.b2])
         #expect(pair.run(30) { Self.isAt(pair, Self.a2, Self.b2) }, "\(pair.story)")
         #expect(pair.nodes.map(Self.spis) == before && pair.problems == [])
+    }
+
+    /// It is the same peer, which may not have the answer to its IKE_AUTH yet.
+    @Test("who authenticates anew from another of its addresses gets nothing on the new SA before it uses it (§3.6)")
+    func authenticatesElsewhere() throws {
+        let pair = Self.pair(661) { left, _ in left.reauthTime = .seconds(20) }.connected()
+        pair.network.delay = 20...20
+        #expect(pair.run(30) { pair.nodes[0].endpoint.ikeSACount == 2 })
+        // The attempt goes on from the address that the old IKE SA leaves.
+        pair.readdress(0, [Self.a2, Self.a1])
+        #expect(pair.run(1) { pair.nodes[1].children.count == 2 }, "\(pair.story)")
+        let newest = try #require(pair.nodes[1].children.values.max { $0.order < $1.order })
+        #expect(newest.sa.remote.address == Self.a1 && newest.sa.replaces != nil && !newest.active, "\(pair.story)")
+        pair.run(20)
+        #expect(pair.mirrored() == nil && pair.problems == [] && pair.codes(0) == [] && pair.codes(1) == [])
+    }
+
+    @Test("what replaces a child is not sent on while the peer may not have the answer that made it")
+    func rekeyBeforeAbsence() {
+        let pair = Self.pair(662).connected()
+        pair.run(1)
+        pair.command(.rekeyChildren(connection: "c"), 0)
+        // The request is under way; the answer will be lost.
+        pair.network.loss = 1
+        pair.run(1)
+        pair.readdress(0, [])
+        pair.run(65)
+        #expect(pair.nodes[1].children.count == 2 && pair.nodes[1].established(), "\(pair.story)")
+        pair.network.loss = 0
+        for _ in 0..<100 {
+            pair.sendTraffic(1, "n")
+            pair.run(0.05)
+            if pair.nodes[0].host.addresses.isEmpty { pair.readdress(0, [Self.a2]) }
+        }
+        #expect(pair.nodes.map(\.blackholed) == [0, 0], "\(pair.story)")
+        pair.run(20)
+        #expect(pair.mirrored() == nil && pair.problems == [] && pair.nodes[0].children.count == 1, "\(pair.story)")
     }
 
     @Test("without any address the IKE SA waits, and goes on where it is again")
@@ -286,8 +312,7 @@ import Testing
 
     @Test("without MOBIKE at the peer: one that takes us for behind a NAT follows (RFC 7296 §2.23)")
     func withoutMobility() {
-        let pair = Self.pair(657) { $1.mobike = false }
-        #expect(pair.connect())
+        let pair = Self.pair(657) { $1.mobike = false }.connected()
         let before = pair.nodes.map(Self.spis)
         pair.readdress(0, [Self.a2])
         #expect(pair.run(3) { Self.isAt(pair, Self.a2, Self.b1) }, "\(pair.story)")

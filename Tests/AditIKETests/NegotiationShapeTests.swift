@@ -52,8 +52,8 @@ import Testing
                     $0.children.append(Sides.child("n\(index)", "10.1.0.0/16", "10.2\(index).0.0/16"))
                     $1.children.append(Sides.child("n\(index)", "10.2\(index).0.0/16", "10.1.0.0/16"))
                 }
-            })
-        #expect(pair.connect(children: 4), "\(pair.story)")
+            }
+        ).connected(children: 4)
         #expect(pair.mirrored() == nil)
         #expect(pair.problems == [])
     }
@@ -99,8 +99,8 @@ import Testing
             Sides.pair {
                 $0.children[0].anyToAny = true
                 $1.children[0].anyToAny = true
-            })
-        #expect(pair.connect(), "\(pair.story)")
+            }
+        ).connected()
         for (node, local, remote) in [(0, "10.1.0.0/16", "10.2.0.0/16"), (1, "10.2.0.0/16", "10.1.0.0/16")] {
             let child = try #require(pair.nodes[node].endpoint.status()[0].children.first)
             #expect(child.localSelectors == selectors("0.0.0.0/0") && child.remoteSelectors == selectors("0.0.0.0/0"))
@@ -126,8 +126,8 @@ import Testing
                 Sides.pair {
                     $0.children[0].anyToAny = true
                     $1.children[0].remoteSelectors = selectors("10.1.7.0/24")
-                })
-            #expect(pair.connect(from: initiator), "\(pair.story)")
+                }
+            ).connected(from: initiator)
             let child = try #require(pair.nodes[0].endpoint.status()[0].children.first)
             #expect(child.localSelectors == selectors("10.1.7.0/24") && child.isNarrowed)
             #expect(child.askedLocalSelectors == selectors(initiator == 0 ? "0.0.0.0/0" : "10.1.7.0/24"))
@@ -152,8 +152,8 @@ import Testing
             Sides.pair {
                 $0.children[0].localSelectors = selectors("10.0.0.0/8")
                 _ = $1
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         for round in 0..<2 {
             let ours = try #require(pair.nodes[0].endpoint.status()[0].children.first)
             let theirs = try #require(pair.nodes[1].endpoint.status()[0].children.first)
@@ -182,8 +182,8 @@ import Testing
                 $0.children[0].startAction = action
                 $0.children[0].rekeyTime = rekeyTime
                 _ = $1
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         return pair
     }
 

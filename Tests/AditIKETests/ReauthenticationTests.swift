@@ -35,8 +35,8 @@ import Testing
                     $0.children.append(Sides.child("n\(index)", "10.1.0.0/16", "10.2\(index).0.0/16"))
                     $1.children.append(Sides.child("n\(index)", "10.2\(index).0.0/16", "10.1.0.0/16"))
                 }
-            })
-        #expect(pair.connect(children: children))
+            }
+        ).connected(children: children)
         let before = Set(pair.nodes[0].children.keys)
         let old = spi(pair, 0)
         pair.run(17)
@@ -64,8 +64,8 @@ import Testing
                 $1.reauthTime = .seconds(60)
                 $1.remoteAddresses = []
                 _ = $0
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         let old = spi(pair, 0)
         pair.run(50)
         #expect(spi(pair, 0) == old)
@@ -80,8 +80,7 @@ import Testing
     @Test("AUTH_LIFETIME in INFORMATIONAL, of zero too, from the original responder only (RFC 4478 §2)")
     func announcedLater() throws {
         for node in 0..<2 {
-            let pair = IKEPair(seed: 932, Sides.pair())
-            #expect(pair.connect())
+            let pair = IKEPair(seed: 932, Sides.pair()).connected()
             pair.run(10)
             let old = spi(pair, 0)
             let notify = NotifyPayload(.authLifetime, data: [0, 0, 0, 0])
@@ -98,8 +97,8 @@ import Testing
             Sides.pair {
                 $1.reauthTime = .seconds(100)
                 _ = $0
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         // This initiator pays no heed.
         let spi = pair.nodes[0].endpoint.connections.id(named: "c").flatMap {
             pair.nodes[0].endpoint.connections[$0]?.newest
@@ -119,8 +118,8 @@ import Testing
             Sides.pair {
                 $0.reauthTime = .seconds(200)
                 _ = $1
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         // B no longer takes A's secret: its connection is as it was, its secret is not.
         var endpoint = pair.nodes[1].endpoint
         let id = endpoint.connections.id(named: "c")!

@@ -17,8 +17,7 @@ import Testing
 
     @Test("a child is rekeyed by either side, make before break (RFC 7296 §2.8)", arguments: [0, 1])
     func child(side: Int) {
-        let pair = IKEPair(seed: 20, network: Network(delay: 5...60), Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 20, network: Network(delay: 5...60), Sides.pair()).connected()
         let before = Set(pair.nodes[0].children.keys)
         // Traffic in both directions all the time: none may be lost, though packets overtake IKE messages.
         for step in 0..<400 {
@@ -33,8 +32,7 @@ import Testing
 
     @Test("the responder of a silent peer asks whether its answer arrived, and rekeys")
     func responderAtOnce() {
-        let pair = IKEPair(seed: 24, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 24, Sides.pair()).connected()
         let before = Set(pair.nodes[1].children.keys)
         pair.command(.rekeyChildren(connection: "c"), 1)
         pair.run(8)
@@ -44,8 +42,7 @@ import Testing
 
     @Test("the IKE SA is rekeyed by either side; children stay (RFC 7296 §2.18)", arguments: [0, 1])
     func ike(side: Int) {
-        let pair = IKEPair(seed: 21, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 21, Sides.pair()).connected()
         let children = Set(pair.nodes[0].children.keys)
         let spi = pair.nodes[0].endpoint.status()[0].ikeSA?.initiatorSPI
         pair.command(.rekeyIKE(connection: "c"), side)
@@ -72,8 +69,7 @@ import Testing
             (left.children[0].localSelectors, left.children[0].remoteSelectors) = (many(1), many(2))
             (right.children[0].localSelectors, right.children[0].remoteSelectors) = (many(2), many(1))
         }
-        let pair = IKEPair(seed: 900 + seed, network: Network(delay: 1...40), sides)
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 900 + seed, network: Network(delay: 1...40), sides).connected()
         // From then on both sides' requests have the same Message IDs.
         pair.command(.rekeyChildren(connection: "c"), 1)
         pair.run(60)
@@ -86,8 +82,7 @@ import Testing
 
     @Test("a peer that rekeys the IKE SA without end keeps no more than three")
     func ikeWithoutEnd() {
-        let pair = IKEPair(seed: 25, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 25, Sides.pair()).connected()
         for _ in 0..<20 {
             pair.command(.rekeyIKE(connection: "c"), 0)
             pair.run(0.5)
@@ -99,8 +94,7 @@ import Testing
 
     @Test("both rekey a child at once: one survives (RFC 7296 §2.8.1)", arguments: 0..<20)
     func simultaneousChild(seed: UInt64) {
-        let pair = IKEPair(seed: 300 + seed, network: Network(delay: 1...200), Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 300 + seed, network: Network(delay: 1...200), Sides.pair()).connected()
         pair.command(.rekeyChildren(connection: "c"), 0)
         pair.command(.rekeyChildren(connection: "c"), 1)
         pair.run(120)
@@ -110,8 +104,7 @@ import Testing
 
     @Test("both rekey the IKE SA at once: one survives and has the children (RFC 7296 §2.8.2)", arguments: 0..<20)
     func simultaneousIKE(seed: UInt64) {
-        let pair = IKEPair(seed: 400 + seed, network: Network(delay: 1...200), Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 400 + seed, network: Network(delay: 1...200), Sides.pair()).connected()
         pair.command(.rekeyIKE(connection: "c"), 0)
         pair.command(.rekeyIKE(connection: "c"), 1)
         pair.run(120)
@@ -128,8 +121,8 @@ import Testing
                 $0.children[0].rekeyTime = .seconds(100)
                 $0.ikeRekeyTime = .seconds(250)
                 $1.children[0].rekeyTime = .zero
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         let first = Set(pair.nodes[0].children.keys)
         pair.run(89)
         #expect(Set(pair.nodes[0].children.keys) == first)
@@ -149,8 +142,7 @@ import Testing
 
     @Test("a rekey of a child that the peer does not know is CHILD_SA_NOT_FOUND; a new one is made (RFC 7296 §2.25)")
     func childNotFound() {
-        let pair = IKEPair(seed: 23, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 23, Sides.pair()).connected()
         // Node 1 forgets the child.
         let node = pair.nodes[1]
         var effects: [IKEEffect] = []
@@ -171,8 +163,8 @@ import Testing
             seed: 24,
             Sides.pair {
                 $0.children[0].proposals = [both]; $1.children[0].proposals = [one]
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         let before = pair.nodes[0].children.keys.first
         pair.command(.rekeyChildren(connection: "c"), 0)
         pair.run(10)

@@ -12,8 +12,7 @@ import Testing
 @Suite struct SignatureHandshakeTests {
     @Test(arguments: TestKeys.all, TestKeys.all)
     func bothSidesSign(_ left: TestKey, _ right: TestKey) throws {
-        let pair = IKEPair(seed: 1, try Self.sides(left, right))
-        #expect(pair.connect(), "\(pair.story)")
+        let pair = IKEPair(seed: 1, try Self.sides(left, right)).connected()
         #expect(pair.mirrored() == nil)
         #expect(pair.problems == [])
         #expect(pair.nodes[1].endpoint.status()[0].ikeSA?.remoteID == .fqdn("a.example"))
@@ -27,13 +26,13 @@ import Testing
             local: .signature(signer), remote: .preSharedKey(secret))
         let trusting = ConnectionConfiguration.Authentication(
             local: .preSharedKey(secret), remote: .certificate(TestValidator()))
-        let pair = IKEPair(
+        _ = IKEPair(
             seed: 2,
             Sides.pair {
                 $0.authentication = initiatorSigns ? signing : trusting
                 $1.authentication = initiatorSigns ? trusting : signing
-            })
-        #expect(pair.connect(), "\(pair.story)")
+            }
+        ).connected()
     }
 
     @Test func withoutLocalIDWeAreOurCertificatesSubject() throws {
@@ -42,8 +41,8 @@ import Testing
             try Self.sides(TestKeys.ed25519, TestKeys.ed25519) {
                 $0.localID = nil
                 $1.remoteID = Identity("cn=A.EXAMPLE")
-            })
-        #expect(pair.connect(), "\(pair.story)")
+            }
+        ).connected()
         #expect(pair.nodes[1].endpoint.status()[0].ikeSA?.remoteID?.description == "CN=a.example")
     }
 
@@ -160,8 +159,7 @@ import Testing
         other.authentication = .preSharedKey(SecretBytes([9]))
         for index in sides[1].indices { sides[1][index].remoteID = nil }
         other.remoteID = nil
-        let pair = IKEPair(seed: 8, [sides[0], [other, sides[1][0]]])
-        #expect(pair.connect(), "\(pair.story)")
+        let pair = IKEPair(seed: 8, [sides[0], [other, sides[1][0]]]).connected()
         #expect(pair.nodes[1].established("c"))
     }
 
@@ -186,8 +184,8 @@ import Testing
             try Self.sides(TestKeys.ecdsa256, TestKeys.ecdsa256) {
                 $0.authentication.remote = .certificate(many)
                 $1.authentication.remote = .certificate(many)
-            })
-        #expect(pair.connect(), "\(pair.story)")
+            }
+        ).connected()
         // The first answer demands a cookie: with the authorities it would be longer than the request.
         let response = try #require(pair.nodes[1].sent.dropFirst().first)
         let payloads = try IKEMessage(parsing: response).payloads
@@ -197,8 +195,7 @@ import Testing
     }
 
     @Test func withoutCertificatesNothingOfThemIsSent() throws {
-        let pair = IKEPair(seed: 11, Sides.pair())
-        #expect(pair.connect())
+        let pair = IKEPair(seed: 11, Sides.pair()).connected()
         for message in pair.nodes.compactMap(\.sent.first) {
             let contents = PayloadContents(try IKEMessage(parsing: message).payloads)
             #expect(contents.signatureHashes == nil)

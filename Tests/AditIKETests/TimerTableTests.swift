@@ -2,6 +2,7 @@
 // Adit: AditIKETests
 
 import AditWire
+import Simulation
 import Testing
 
 @testable import AditIKE

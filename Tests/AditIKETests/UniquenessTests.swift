@@ -3,6 +3,7 @@
 
 import AditCrypto
 import AditWire
+import Simulation
 import Testing
 
 @testable import AditIKE
@@ -18,8 +19,7 @@ import Testing
         var third = sides[0][0]
         third.localAddresses = [IKEPair.address(2)]
         sides.append([third])
-        let pair = IKEPair(seed: seed, sides)
-        #expect(pair.connect())
+        let pair = IKEPair(seed: seed, sides).connected()
         return pair
     }
 
@@ -97,8 +97,8 @@ import Testing
             Sides.pair {
                 if anyPeer { $1.remoteAddresses = [] }
                 _ = $0
-            })
-        #expect(pair.connect())
+            }
+        ).connected()
         pair.command(.terminate(connection: "c"), 1)
         pair.run(60)
         pair.command(.initiate(connection: "c", child: nil), 0)

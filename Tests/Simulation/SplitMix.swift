@@ -38,12 +38,12 @@ package struct SplitMix: RandomNumberGenerator, Sendable {
 }
 
 /// An entropy source that repeats with its seed. Confined to the thread of its simulation.
-final class SeededEntropy: @unchecked Sendable {
+package final class SeededEntropy: @unchecked Sendable {
     private var generator: SplitMix
 
-    init(_ seed: UInt64) { generator = SplitMix(seed) }
+    package init(_ seed: UInt64) { generator = SplitMix(seed) }
 
-    var source: EntropySource {
+    package var source: EntropySource {
         EntropySource { count in
             var bytes: [UInt8] = []
             bytes.reserveCapacity(count + 8)

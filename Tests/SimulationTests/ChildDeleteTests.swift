@@ -11,8 +11,7 @@ import Testing
 @Suite struct ChildDeleteTests {
     @Test("child rekey: collision_delete", arguments: [0, 1])
     func delete(rekeying side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let rekey = crossing.rekeyChild(side)
         let delete = crossing.deleteChild(1 - side)
         let refusal = crossing.exchange(rekey)
@@ -27,8 +26,7 @@ import Testing
 
     @Test("child rekey: collision_delete_drop_delete", arguments: [0, 1])
     func dropDelete(rekeying side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let rekey = crossing.rekeyChild(side)
         _ = crossing.deleteChild(1 - side)
         let refusal = crossing.exchange(rekey)
@@ -41,8 +39,7 @@ import Testing
 
     @Test("child rekey: collision_delete_drop_rekey", arguments: [0, 1])
     func dropRekey(rekeying side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         _ = crossing.rekeyChild(side)
         let delete = crossing.deleteChild(1 - side)
         crossing.deliverAll([delete])
@@ -54,8 +51,7 @@ import Testing
 
     @Test("child rekey: collision_delete_delayed_response", arguments: [0, 1])
     func deleteDelayedResponse(rekeying side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let rekey = crossing.rekeyChild(side)
         let delete = crossing.deleteChild(1 - side)
         let refusal = crossing.exchange(rekey)
@@ -96,8 +92,7 @@ import Testing
 
     @Test("child delete: regular", arguments: [0, 1])
     func regular(side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let (ours, theirs) = (crossing.child(side), crossing.child(1 - side))
         let answer = crossing.exchange(crossing.deleteChild(side))
         #expect(crossing.deleted(by: side) == [ours])
@@ -109,8 +104,7 @@ import Testing
 
     @Test("child delete: collision")
     func collision() {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let deletes = [crossing.deleteChild(0), crossing.deleteChild(1)]
         let answers = deletes.map { crossing.exchange($0) }
         // RFC 7296 §1.4.1: neither answer names what was asked for by the other side too.
@@ -122,8 +116,7 @@ import Testing
 
     @Test("child delete: collision_drop")
     func collisionDrop() {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let deletes = [crossing.deleteChild(0), crossing.deleteChild(1)]
         // One is lost; it comes again when the SA is gone.
         crossing.deliverAll([deletes[1]])
@@ -133,8 +126,7 @@ import Testing
 
     @Test("child delete: collision_ike_rekey", arguments: [0, 1])
     func deleteAgainstIKERekey(deleting side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let delete = crossing.deleteChild(side)
         let rekey = crossing.rekeyIKE(1 - side)
         let refusal = crossing.exchange(rekey)
@@ -150,8 +142,7 @@ import Testing
 
     @Test("child delete: collision_ike_delete", arguments: [0, 1])
     func deleteAgainstIKEDelete(deleting side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         let delete = crossing.deleteChild(side)
         let whole = crossing.deleteIKE(1 - side)
         crossing.deliverAll([delete, whole])
@@ -161,8 +152,7 @@ import Testing
 
     @Test("child create: duplicate")
     func duplicate() {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         crossing.deliverAll([crossing.deleteChild(0)])
         crossing.simulation.run(.seconds(10))
         let requests = (0..<2).flatMap { side in
@@ -177,8 +167,7 @@ import Testing
 
     @Test("child create: collision_ike_rekey", arguments: [0, 1])
     func createAgainstIKERekey(creating side: Int) {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         crossing.deliverAll([crossing.deleteChild(side)])
         crossing.simulation.run(.seconds(10))
         crossing.simulation.command(.initiate(connection: Sites.connection, child: nil), side)

@@ -82,8 +82,7 @@ import Testing
 
     @Test("child rekey: regular_responder_lost_sa")
     func lostSA() {
-        let crossing = Crossing()
-        crossing.allowGaps()
+        let crossing = Crossing(allowsGaps: true)
         crossing.poke(1) { endpoint in
             endpoint.withIKESA(endpoint.ikeSAs.spis[0]) { endpoint, sa in endpoint.removeChild(at: 0, &sa) }
         }

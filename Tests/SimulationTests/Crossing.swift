@@ -23,10 +23,12 @@ final class Crossing {
 
     let simulation: Simulation
     private(set) var history: [Sent] = []
+    /// A's child and the initiator's SPI of the IKE SA, as the test finds them.
+    private(set) var before: (child: SPI, ike: UInt64) = (SPI(rawValue: 0), 0)
     private var isConnecting = true
 
     init(
-        seed: UInt64 = 1, tries: Int = 6,
+        seed: UInt64 = 1, tries: Int = 6, allowsGaps: Bool = false,
         _ change: (inout ConnectionConfiguration, inout ConnectionConfiguration) -> Void = { _, _ in }
     ) {
         var limits = IKELimits()
@@ -48,6 +50,8 @@ final class Crossing {
         simulation.traffic.demand()
         simulation.holdsMessages = true
         history = []
+        before = (child(0), ike)
+        if allowsGaps { allowGaps() }
     }
 
     private func note(_ letter: Letter, _ receiver: IKEEndpoint) -> String? {
@@ -70,6 +74,9 @@ final class Crossing {
 
     /// The newest child of a side, by its inbound SPI.
     func child(_ side: Int) -> SPI { simulation.gateways[side].children().last?.inboundSPI ?? SPI(rawValue: 0) }
+
+    /// The initiator's SPI of A's newest IKE SA.
+    var ike: UInt64 { simulation.gateways[0].status()?.ikeSA?.initiatorSPI ?? 0 }
 
     /// Which side made the newest IKE SA of a side.
     func role(_ side: Int) -> IKEReport.Role? { simulation.gateways[side].status()?.ikeSA?.role }

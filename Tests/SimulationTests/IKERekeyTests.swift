@@ -17,88 +17,82 @@ import Testing
         return (crossing.exchange(requests[0]), crossing.exchange(requests[1]))
     }
 
-    private func spi(_ crossing: Crossing) -> UInt64 {
-        crossing.simulation.gateways[0].status()?.ikeSA?.initiatorSPI ?? 0
-    }
-
     /// The children did not notice; the survivor's maker deleted the old IKE SA, the other one its redundant one.
-    private func expectResolved(_ crossing: Crossing, child: SPI, old: UInt64, loser: Int) {
+    private func expectResolved(_ crossing: Crossing, loser: Int) {
         crossing.expectSettled()
-        #expect(crossing.child(0) == child)
+        #expect(crossing.child(0) == crossing.before.child)
         #expect(crossing.role(1 - loser) == .initiator && crossing.role(loser) == .responder, "\(crossing.story)")
-        #expect(crossing.deletedIKE(by: 1 - loser) == [IKESPI(rawValue: old)], "\(crossing.story)")
+        #expect(crossing.deletedIKE(by: 1 - loser) == [IKESPI(rawValue: crossing.before.ike)], "\(crossing.story)")
         let redundant = crossing.deletedIKE(by: loser)
-        #expect(redundant.count == 1 && redundant != [IKESPI(rawValue: old)], "\(crossing.story)")
+        #expect(redundant.count == 1 && redundant != [IKESPI(rawValue: crossing.before.ike)], "\(crossing.story)")
     }
 
-    private func expectOne(_ crossing: Crossing, child: SPI, old: UInt64, maker: Int) {
+    private func expectOne(_ crossing: Crossing, maker: Int) {
         crossing.expectSettled()
-        #expect(crossing.child(0) == child)
+        #expect(crossing.child(0) == crossing.before.child)
         #expect(crossing.role(maker) == .initiator, "\(crossing.story)")
-        #expect(crossing.deletedIKE(by: maker) == [IKESPI(rawValue: old)] && crossing.deletedIKE(by: 1 - maker) == [])
+        #expect(
+            crossing.deletedIKE(by: maker) == [IKESPI(rawValue: crossing.before.ike)]
+                && crossing.deletedIKE(by: 1 - maker) == [])
     }
 
     @Test("ike rekey: regular", arguments: [0, 1])
     func regular(side: Int) {
         let crossing = Crossing()
-        let (child, old) = (crossing.child(0), spi(crossing))
         crossing.deliverAll([crossing.rekeyIKE(side)])
         crossing.release()
-        expectOne(crossing, child: child, old: old, maker: side)
+        expectOne(crossing, maker: side)
     }
 
     @Test("ike rekey: regular_ke_invalid", arguments: [0, 1])
     func keInvalid(side: Int) {
         let crossing = Self.withRefusedGroups(seed: 1)
-        let (child, old) = (crossing.child(0), spi(crossing))
         let retry = crossing.exchange(crossing.exchange(crossing.rekeyIKE(side, group: Self.refused[side])))
         #expect(crossing.answers(.invalidKEPayload, by: 1 - side) == 1, "\(crossing.story)")
         crossing.deliverAll([retry])
         crossing.release()
-        expectOne(crossing, child: child, old: old, maker: side)
+        expectOne(crossing, maker: side)
     }
 
     @Test("ike rekey: collision", arguments: Nonce.allCases)
     func collision(lowest: Nonce) throws {
-        let (crossing, (child, old, answers)) = try lowest.crossing { ($0.child(0), spi($0), crossed($0)) }
+        let (crossing, answers) = try lowest.crossing { crossed($0) }
         crossing.deliverAll([answers.toA, answers.toB])
         crossing.release()
-        expectResolved(crossing, child: child, old: old, loser: lowest.loser)
+        expectResolved(crossing, loser: lowest.loser)
     }
 
     @Test("ike rekey: collision_mixed", arguments: Nonce.allCases)
     func mixed(lowest: Nonce) throws {
         // The two exchanges use different groups.
-        let (crossing, (child, old, answers)) = try lowest.crossing {
-            ($0.child(0), spi($0), crossed($0, [nil, .ecp384]))
+        let (crossing, answers) = try lowest.crossing {
+            crossed($0, [nil, .ecp384])
         }
         let groups = crossing.history.compactMap { $0.contents.keyExchange?.group }
         #expect(Set(groups).count == 2, "\(crossing.story)")
         crossing.deliverAll([answers.toB, answers.toA])
         crossing.release()
-        expectResolved(crossing, child: child, old: old, loser: lowest.loser)
+        expectResolved(crossing, loser: lowest.loser)
     }
 
     @Test("ike rekey: collision_ke_invalid", arguments: Nonce.allCases)
     func collisionKEInvalid(lowest: Nonce) throws {
-        let (crossing, (child, old, answers)) = try lowest.crossing(
+        let (crossing, answers) = try lowest.crossing(
             make: { Self.withRefusedGroups(seed: $0) },
             { crossing in
                 let refusals = crossed(crossing, Self.refused)
                 let again = [crossing.exchange(refusals.toA), crossing.exchange(refusals.toB)]
-                let answers = (toA: crossing.exchange(again[0]), toB: crossing.exchange(again[1]))
-                return (crossing.child(0), spi(crossing), answers)
+                return (toA: crossing.exchange(again[0]), toB: crossing.exchange(again[1]))
             })
         #expect((0..<2).allSatisfy { crossing.answers(.invalidKEPayload, by: $0) == 1 }, "\(crossing.story)")
         crossing.deliverAll([answers.toA, answers.toB])
         crossing.release()
-        expectResolved(crossing, child: child, old: old, loser: lowest.loser)
+        expectResolved(crossing, loser: lowest.loser)
     }
 
     @Test("ike rekey: collision_ke_invalid_delayed_retry", arguments: [0, 1])
     func keInvalidDelayedRetry(late side: Int) {
         let crossing = Self.withRefusedGroups(seed: 2)
-        let (child, old) = (crossing.child(0), spi(crossing))
         let refusals = crossed(crossing, Self.refused)
         let late = crossing.exchange(side == 0 ? refusals.toA : refusals.toB)
         let retry = crossing.exchange(side == 0 ? refusals.toB : refusals.toA)
@@ -107,37 +101,35 @@ import Testing
         #expect(crossing.answers(.temporaryFailure, by: 1 - side) == 1, "\(crossing.story)")
         crossing.deliverAll([refusal, delete])
         crossing.release()
-        expectOne(crossing, child: child, old: old, maker: 1 - side)
+        expectOne(crossing, maker: 1 - side)
     }
 
     @Test("ike rekey: collision_delayed_response", arguments: Nonce.allCases)
     func delayedResponse(lowest: Nonce) throws {
-        let (crossing, (child, old, answers)) = try lowest.crossing { ($0.child(0), spi($0), crossed($0)) }
+        let (crossing, answers) = try lowest.crossing { crossed($0) }
         let deletes = crossing.deliver(answers.toA)
         // A has both answers' nonces and acts; B's own answer is still under way.
         let late = deletes.flatMap { crossing.deliver($0) }
         crossing.deliverAll([answers.toB] + late)
         crossing.release()
         crossing.expectSettled()
-        #expect(crossing.child(0) == child && spi(crossing) != old)
+        #expect(crossing.child(0) == crossing.before.child && crossing.ike != crossing.before.ike)
         #expect(crossing.role(1 - lowest.loser) == .initiator, "\(crossing.story)")
     }
 
     @Test("ike rekey: collision_dropped_request", arguments: [0, 1])
     func droppedRequest(dropped side: Int) {
         let crossing = Crossing()
-        let (child, old) = (crossing.child(0), spi(crossing))
         _ = crossing.rekeyIKE(side)
         crossing.deliverAll([crossing.rekeyIKE(1 - side)])
         crossing.release()
         // RFC 7296 §2.8.2: who gets the DELETE of the old IKE SA forgets its own rekey.
-        expectOne(crossing, child: child, old: old, maker: 1 - side)
+        expectOne(crossing, maker: 1 - side)
     }
 
     @Test("ike rekey: collision_delayed_request", arguments: [0, 1])
     func delayedRequest(late side: Int) {
         let crossing = Crossing()
-        let (child, old) = (crossing.child(0), spi(crossing))
         let late = crossing.rekeyIKE(side)
         let delete = crossing.exchange(crossing.exchange(crossing.rekeyIKE(1 - side)))
         // RFC 7296 §2.8.2: the IKE SA that is to be rekeyed is being closed.
@@ -145,13 +137,12 @@ import Testing
         #expect(crossing.answers(.temporaryFailure, by: 1 - side) == 1, "\(crossing.story)")
         crossing.deliverAll([refusal, delete])
         crossing.release()
-        expectOne(crossing, child: child, old: old, maker: 1 - side)
+        expectOne(crossing, maker: 1 - side)
     }
 
     @Test("ike rekey: collision_delayed_request_and_delete", arguments: [0, 1])
     func delayedRequestAndDelete(late side: Int) {
         let crossing = Crossing()
-        let (child, old) = (crossing.child(0), spi(crossing))
         let late = crossing.rekeyIKE(side)
         let delete = crossing.exchange(crossing.exchange(crossing.rekeyIKE(1 - side)))
         let answer = crossing.deliver(delete)
@@ -159,7 +150,7 @@ import Testing
         let others = crossing.deliver(late)
         crossing.deliverAll(others + answer)
         crossing.release()
-        expectOne(crossing, child: child, old: old, maker: 1 - side)
+        expectOne(crossing, maker: 1 - side)
     }
 
     @Test("ike rekey: collision_delete", arguments: [0, 1])
