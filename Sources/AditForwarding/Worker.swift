@@ -58,6 +58,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private let isShared: Bool
     private var outbound: OutboundPath
     private var inbound: InboundPath
+    private var arrivals = ArrivalRate()
     private var nextRelease: UInt64 = 0
     private var nextPathCheck: UInt64 = 0
 
@@ -99,6 +100,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     mutating func turn() -> Bool {
         let now = MonotonicClock.now()
         let mtu = settings.mtu.load(ordering: .relaxed)
+        if arrivals.hasChanged(at: now) { PinnedThread.setPatient(arrivals.isCrowded) }
         if outbound.holdsPackets { release(now: now, mtu: mtu) }
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
         let didSend = outboundTurn(now: now, mtu: mtu)
@@ -125,6 +127,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
             _ = device.read(into: packets)
             guard packets.count > 0 else { break }
             isActive = true
+            arrivals.add(packets.count)
             counters.deviceReads.add(packets.count)
             for slot in 0..<packets.count { unsafe bytes &+= packets.slots[slot].length }
             outbound.begin(packets, now: now, mtu: mtu)
@@ -139,6 +142,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private mutating func inboundTurn(now: Timestamp, mtu: Int) -> Bool {
         _ = transport.receive(into: datagrams)
         guard datagrams.count > 0 else { return false }
+        arrivals.add(datagrams.count)
         counters.runsReceived.add(datagrams.count)
         inbound.begin(datagrams, now: now, mtu: mtu)
         while case .full = inbound.advance() { writeReady() }

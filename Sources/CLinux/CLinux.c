@@ -127,12 +127,13 @@ int adit_bind_thread(int processor) {
 }
 
 int adit_set_thread_nice(int value) {
-    /* A batch thread that wakes does not push the running one aside, which would cost a switch for every packet of a
-       sender on the same processor. */
-    struct sched_param none = {0};
-    sched_setscheduler(0, SCHED_BATCH, &none);
     /* Linux has a nice value for each thread, and 0 is the calling one. */
     return setpriority(PRIO_PROCESS, 0, value) < 0 ? errno : 0;
+}
+
+void adit_set_thread_patient(int is_patient) {
+    struct sched_param none = {0};
+    sched_setscheduler(0, is_patient ? SCHED_BATCH : SCHED_OTHER, &none);
 }
 
 int adit_processor_count(void) {

@@ -67,8 +67,10 @@ size_t adit_write_ancillary(
 
 /* Binds the calling thread to one processor; 0 or an errno. */
 int adit_bind_thread(int processor);
-/* Makes the calling thread a batch thread (sched(7)) of this nice value, -20 to 19; 0 or an errno. */
+/* Gives the calling thread this nice value, -20 to 19; 0 or an errno. */
 int adit_set_thread_nice(int value);
+/* Whether the calling thread, when it wakes, lets the one that runs go on for a while (a batch thread, sched(7)). */
+void adit_set_thread_patient(int is_patient);
 /* How many processors this process may use. */
 int adit_processor_count(void);
 /* Names the calling thread. */
