@@ -49,6 +49,11 @@ struct PolicyRule {
             && remotePorts.matches(flow.destinationPort, visible: visible)
     }
 
+    /// Whether it matches the same packets.
+    func isLike(_ other: PolicyRule) -> Bool {
+        ipProtocol == other.ipProtocol && localPorts == other.localPorts && remotePorts == other.remotePorts
+    }
+
     /// Most specific first, then an SA before a policy without one, then the smaller order, then the newer.
     func precedes(_ other: PolicyRule) -> Bool {
         if breadth != other.breadth { return breadth < other.breadth }

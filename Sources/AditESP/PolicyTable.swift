@@ -99,7 +99,8 @@ internal import Synchronization
             unsafe tuple.index.insert(block.hash, UInt(bitPattern: bucket.base), reclamation)
             return true
         }
-        let rules = old.rules
+        // One that is there already becomes the newest in the same step.
+        let rules = old.rules.filter { !($0.target == target && $0.isLike(rule)) }
         guard rules.count < PolicyBucket.ruleLimit else { return false }
         replace(old, by: PolicyBucket(block, rules + [rule]), block, tuple, reclamation)
         return true

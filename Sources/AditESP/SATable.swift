@@ -116,10 +116,10 @@ internal import Synchronization
         commit()
     }
 
-    /// From now on sends on this SA; the one that it replaces only receives. False when there is no such SA.
+    /// From now on sends on this SA, before any other one for the same traffic; the one that it replaces only receives.
+    /// False when there is no such SA.
     @discardableResult public func activateOutbound(inboundSPI: SPI) -> Bool {
         guard let pair = pairs[inboundSPI] else { return false }
-        guard !pair.isSending else { return true }
         guard let expansion = try? PolicyExpansion(local: pair.localSelectors, remote: pair.remoteSelectors),
             (try? unsafe policy.add(
                 expansion, target: PolicyTarget(pair.outbound), order: pair.order, reclamation)) != nil

@@ -28,6 +28,8 @@ struct ChildSA: Sendable {
     /// The SA that this one replaces.
     var replaces: SPI?
     var phase = Phase.installed
+    /// The IKE SA that it belonged to, and went without it.
+    var leftBy: IKESPI?
 
     /// Where it stands.
     enum Phase: Equatable, Sendable {

@@ -15,11 +15,15 @@ extension IKEEndpoint {
             takeDown(id, reason: "taken down by command")
         case .rekeyChildren(let name):
             forEachIKESA(of: name) { endpoint, sa in
+                guard sa.session?.handover == nil else { return }
                 for child in sa.session?.children ?? [] where child.phase == .installed {
                     endpoint.addTask(.rekeyChild(child.inbound), &sa)
                 }
             }
-        case .rekeyIKE(let name): forEachIKESA(of: name) { $0.addTask(.rekeyIKE, &$1) }
+        case .rekeyIKE(let name):
+            forEachIKESA(of: name) { endpoint, sa in
+                if sa.session?.handover == nil { endpoint.addTask(.rekeyIKE, &sa) }
+            }
         case .configure(let configurations): configure(configurations)
         case .shutdown: shutDown()
         }
@@ -75,9 +79,9 @@ extension IKEEndpoint {
                 if case .authSent(let sent) = sa.state, let child = sent.child { wanted.insert(child.child) }
                 sa.wanted += children.filter { wanted.insert($0).inserted }
             }
-        } else if let newest = connection.newest, connection.canInitiate || connection.established.count == 1 {
+        } else if let working = working(connection), connection.canInitiate || connection.established.count == 1 {
             // Of several peers of one connection none is meant more than the others.
-            withIKESA(newest) { endpoint, sa in
+            withIKESA(working) { endpoint, sa in
                 for child in children { endpoint.addTask(.createChild(child), &sa) }
             }
         } else {

@@ -28,9 +28,8 @@ extension IKEEndpoint {
         sa.state = .established(
             Session(
                 keying: keying, localID: localID, remoteID: remoteID, firstMessage: firstMessage, establishedAt: now,
-                lastInbound: now))
-        let isInitiator = sa.role == .initiator
-        sa.session?.authenticatedAsInitiator = isInitiator
+                lastInbound: now,
+                origin: Session.Origin(initiatorSPI: sa.initiatorSPI, isOurs: sa.role == .initiator, at: now)))
         register(&sa)
         guard let id = sa.connection else { return }
         if connections[id]?.attempt == sa.spi {
@@ -92,7 +91,7 @@ extension IKEEndpoint {
     /// Takes an authenticated IKE SA out of the indexes and stops its timers, the retransmission's excepted.
     mutating func unregister(_ sa: IKESA) {
         let own: [IKETimer] = [
-            .liveness(sa.spi), .keepalive(sa.spi), .rekeyIKE(sa.spi), .retry(sa.spi), .rival(sa.spi),
+            .liveness(sa.spi), .keepalive(sa.spi), .rekeyIKE(sa.spi), .retry(sa.spi),
             .reauthenticate(sa.spi), .handover(sa.spi),
         ]
         for timer in own { timers.cancel(timer) }
@@ -124,9 +123,12 @@ extension IKEEndpoint {
         let keying = sa.keying
         var firstMessage: HalfOpenTable.Key?
         var isAuthenticated = true
+        var drained: [SPI] = []
+        var answers = true
         switch sa.state {
         case .initSent, .gone: break
         case .authSent(let sent):
+            answers = false
             if let child = sent.child { forgetSPI(child.spi) }
             leaveContacts(sa)
         case .halfOpen(let open):
@@ -137,7 +139,8 @@ extension IKEEndpoint {
             isAuthenticated = closing.isAuthenticated
         case .established(let session):
             firstMessage = session.firstMessage
-            removeChildren(&sa, drains: farewell == .delete || farewell == .linger)
+            drained = removeChildren(&sa, drains: farewell == .delete || farewell == .linger)
+            reviewHandovers(sa)
             abandonExchange(session.exchange)
             unregister(sa)
         }
@@ -150,7 +153,8 @@ extension IKEEndpoint {
             return
         }
         let closing = Closing(
-            keying: keying, purpose: .linger, firstMessage: firstMessage, isAuthenticated: isAuthenticated)
+            keying: keying, purpose: .linger, firstMessage: firstMessage, isAuthenticated: isAuthenticated,
+            answers: answers, drained: drained)
         sayFarewell(farewell, closing, &sa)
     }
 

@@ -17,7 +17,7 @@ extension IKEEndpoint {
     /// An authentication was not repeated in time.
     func notReauthenticated(_ sa: IKESA) -> FailureReport {
         let message =
-            sa.session?.authenticatedAsInitiator == true
+            sa.session?.origin.isOurs == true
             ? "authenticating anew did not succeed within reauth_time" : "the peer has not authenticated anew in time"
         return report(
             sa, .authenticationFailed, .ikeAuth, message,

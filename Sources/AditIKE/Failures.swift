@@ -41,7 +41,8 @@ extension IKEEndpoint {
                 ?? sent.cookie.map { _ in cookieInVain(sa) }
             fail(&sa, report ?? unreachable(sa), .none)
         case .authSent: fail(&sa, timeout(sa), .none)
-        case .established: fail(&sa, deadPeer(sa), .none)
+        case .established:
+            if !leaveDead(&sa) { fail(&sa, deadPeer(sa), .none) }
         case .closing(let closing): forget(&sa, closing.firstMessage)
         case .halfOpen, .gone: break
         }
@@ -65,7 +66,7 @@ extension IKEEndpoint {
         effects.append(.report(.failed(report)))
         guard let connection = connections[id] else { return }
         connections[id]?.lastFailure = report
-        if let old, retryReauthentication(connection.established[old] == nil ? connection.newest : old) {
+        if let old, retryReauthentication(connection.established[old] == nil ? working(connection) : old) {
             // What was asked for meanwhile comes up on the IKE SA that stays.
             bring(id, children)
             return

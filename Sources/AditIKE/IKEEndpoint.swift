@@ -126,7 +126,6 @@ public struct IKEEndpoint: Sendable {
         case .handover(let spi): finishHandover(spi)
         case .retry(let spi): retryPostponed(spi)
         case .closing(let spi): expireClosing(spi)
-        case .rival(let spi): resolveRival(spi)
         case .rekeyChild(let spi): addTask(.rekeyChild(spi), childSPI: spi)
         case .inactivity(let spi): checkInactivity(spi)
         case .expireChild(let spi): expireChild(spi)

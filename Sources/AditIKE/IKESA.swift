@@ -185,22 +185,44 @@ struct Session: Sendable {
     /// The Child SA that we accepted last, until the peer shows that our answer arrived: what it may not know of yet is
     /// neither rekeyed nor deleted.
     var unconfirmed: Unconfirmed?
-    /// A newer IKE SA to the same peer exists since then, and this one is kept until it is clear which one stays.
-    var rivalSince: Timestamp?
-    /// Whether the exchange in which the peers authenticated was ours; a rekey does not change it (RFC 4478 §2).
-    var authenticatedAsInitiator = false
+    /// How the peers authenticated; a rekey does not change it.
+    var origin: Origin
     /// When we authenticate anew or, as the original responder, no longer wait for the peer to do so.
     var reauthAt: Timestamp?
     /// When an IKE SA that could not be authenticated anew is closed.
     var reauthLimit: Timestamp?
-    /// Since when another IKE SA, freshly authenticated, takes over.
-    var handoverSince: Timestamp?
+    /// Another IKE SA to the same peer takes over.
+    var handover: Handover?
+    /// When the outstanding request was first sent, and when the last one that was answered was.
+    var requestedAt: Timestamp?
+    var answeredAsOf: Timestamp?
     /// The peer may have lost its state; nil again as soon as an authenticated message arrives.
     var suspicion: Suspicion?
     /// When the peer was last asked because of a suspicion.
     var suspectedAt: Timestamp?
     /// When the peer was last asked because it sent from where it is not written to.
     var askedAt: Timestamp?
+
+    /// The exchange in which the peers authenticated.
+    struct Origin: Sendable {
+        /// Its initiator's SPI, which both sides compare.
+        let initiatorSPI: IKESPI
+        /// Whether it was ours (RFC 4478 §2).
+        let isOurs: Bool
+        let at: Timestamp
+    }
+
+    /// Why another IKE SA takes over, and since when.
+    struct Handover: Sendable {
+        let since: Timestamp
+        let reason: Reason
+        /// Children that we made here or wanted to.
+        let unfinished: [Int]
+        /// How far we have gone to get the children there: nothing, ours, or all of them were asked for.
+        var stage = 0
+
+        enum Reason: Sendable { case reauthenticated, replaced, crossed }
+    }
 
     /// A Child SA and how long the peer may not know of it.
     struct Unconfirmed: Sendable {
@@ -209,6 +231,8 @@ struct Session: Sendable {
         var until: Timestamp
         /// Whether it was made in IKE_AUTH: a peer that answers anything has our answer to that.
         var isFirst = false
+        /// The data plane did not take it: when the peer asks again, and so gets our answer, it is deleted again.
+        var isRefused = false
     }
 
     /// Tasks of one IKE SA at the most.
@@ -309,6 +333,10 @@ struct Closing: Sendable {
     var firstMessage: HalfOpenTable.Key?
     /// False after a refused IKE_AUTH.
     var isAuthenticated = true
+    /// Whether requests are answered: not on one that never was established for us, lest its peer think that it is.
+    var answers = true
+    /// Its Child SAs that another IKE SA keeps until the peer has heard that this one goes, and a little longer.
+    var drained: [SPI] = []
 
     /// What is still to be done.
     enum Purpose: Equatable, Sendable {

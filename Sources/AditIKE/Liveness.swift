@@ -25,10 +25,14 @@ extension IKEEndpoint {
             guard let index = sa.session?.index(inbound: spi) else { return }
             // A suspicion stays: what the data plane tells can be a second old, and a peer that lives answers.
             sa.session?.lastInbound = endpoint.now
-            if sa.session?.unconfirmed?.inbound == spi { sa.session?.unconfirmed = nil }
+            if sa.session?.unconfirmed?.inbound == spi {
+                sa.session?.unconfirmed = nil
+                endpoint.reviewHandovers(sa)
+            }
             // RFC 7296 §2.8: the peer sends on it, so it receives on it; one that is to go is no successor.
             let phase = sa.session?.children[index].phase
             if phase != .deleting, phase != .draining { endpoint.activateOutbound(at: index, &sa) }
+            if let child = sa.session?.children[index] { endpoint.follow(child, &sa) }
         }
     }
 

@@ -132,6 +132,7 @@ extension IKEEndpoint {
             for datagram in datagrams {
                 effects.append(.send(datagram, local: arrival.local, remote: arrival.remote))
             }
+            deleteRefusedAgain(&sa)
             return false
         }
     }
@@ -139,6 +140,7 @@ extension IKEEndpoint {
     private mutating func receiveRequest(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
         // The window is one: a next request means that our last answer arrived.
         sa.session?.unconfirmed = nil
+        reviewHandovers(sa)
         if sa.session?.inheritsFrom != nil, !PayloadContents(payloads).deletesIKESA { inherit(&sa) }
         switch (sa.state, arrival.header.exchange) {
         case (.halfOpen, .ikeAuth): answerAuth(payloads, arrival, &sa)
@@ -160,6 +162,7 @@ extension IKEEndpoint {
         case (.established, .createChildSA), (.established, .informational):
             settle(&sa)
             confirmFirst(&sa)
+            noteAnswer(&sa)
             takeAnsweringPath(arrival, &sa)
             finishExchange(payloads, arrival, &sa)
             startNextTask(&sa)

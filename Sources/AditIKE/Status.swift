@@ -26,7 +26,8 @@ extension IKEEndpoint {
         }
         return ConnectionStatus(
             name: connection.configuration.name, state: state(of: connection),
-            ikeSA: sas.last.flatMap { status(of: $0) }, children: children, lastFailure: connection.lastFailure)
+            ikeSA: (sas.last { $0.session?.handover == nil } ?? sas.last).flatMap { status(of: $0) },
+            children: children, lastFailure: connection.lastFailure)
     }
 
     private func state(of connection: Connection) -> ConnectionStatus.State {

@@ -17,14 +17,12 @@ enum IKETimer: Hashable, Sendable {
     case rekeyIKE(IKESPI)
     /// The peers of an IKE SA authenticate anew.
     case reauthenticate(IKESPI)
-    /// An IKE SA whose peers have authenticated anew is closed.
+    /// Whether another IKE SA to the peer carries what this one does, so that it can be closed.
     case handover(IKESPI)
     /// Tasks that a peer put off are tried again.
     case retry(IKESPI)
     /// An IKE SA on its way out is forgotten.
     case closing(IKESPI)
-    /// Of two IKE SAs to one peer, it is decided whether this older one goes.
-    case rival(IKESPI)
     /// A Child SA is rekeyed.
     case rekeyChild(SPI)
     /// A Child SA that carries nothing is deleted.

@@ -20,6 +20,7 @@ extension IKEEndpoint {
     /// Sends the datagrams of a request and waits for its response.
     mutating func sendRequest(_ datagrams: [[UInt8]], _ sa: inout IKESA) {
         sa.window.send(datagrams, wait: limits.retransmitInitial)
+        sa.session?.requestedAt = now
         timers.set(.retransmit(sa.spi), at: now + limits.retransmitInitial)
         transmit(datagrams, sa)
     }

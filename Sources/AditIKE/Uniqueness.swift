@@ -15,15 +15,28 @@ extension IKEEndpoint {
             .compactMap { $0.session?.sending(child: agreement.child, within: agreed)?.inbound }.first
     }
 
-    /// Whether the peer of a Child SA is where this IKE SA comes from.
-    func isPlaceShared(_ spi: SPI, _ sa: IKESA) -> Bool {
-        childOwners[spi].flatMap { ikeSAs[$0] }.map { isPlaceShared($0, sa) } ?? false
-    }
-
     /// Whether an IKE SA comes from where the peer of an older one is: from its address and port, or from another of
     /// the addresses that it said to have (RFC 4555 §3.6).
     private func isPlaceShared(_ old: IKESA, _ new: IKESA) -> Bool {
         old.remote == new.remote || old.mobility?.peerAddresses.contains(new.remote.address) ?? false
+    }
+
+    /// Whether a Child SA of an older IKE SA goes on to be sent on, when a new IKE SA is there: its peer still has it,
+    /// and is where it was.
+    func isKept(_ spi: SPI, _ sa: IKESA, initialContact: Bool) -> Bool {
+        guard let other = childOwners[spi].flatMap({ ikeSAs[$0] }), let origin = other.session?.origin,
+            let new = sa.session?.origin
+        else { return false }
+        if initialContact, isForgotten(origin) { return false }
+        return isPlaceShared(other, sa) || hasCrossed(origin, new)
+    }
+
+    /// Whether another IKE SA to the same peer makes one of them superfluous.
+    func isUnique(_ sa: IKESA) -> Bool { uniquePolicy(sa) != .never }
+
+    /// The IKE SA of a connection on which something new is asked.
+    func working(_ connection: Connection) -> IKESPI? {
+        connection.ikeSAs.last { ikeSAs[$0]?.session?.handover == nil } ?? connection.newest
     }
 
     private func uniquePolicy(_ sa: IKESA) -> ConnectionConfiguration.UniquePolicy? {
@@ -53,41 +66,63 @@ extension IKEEndpoint {
         return (peers[PeerKey(connection: id, identity: session.remoteID)] ?? []).filter { $0 != sa.spi }
     }
 
-    /// Decides between a newly authenticated IKE SA and older ones to the same peer: the newest stays.
+    /// Decides between a newly authenticated IKE SA and the others to the same peer: one stays, the others are left.
     ///
-    /// When both peers initiated at once, each may see another one as the newest. The side whose attempt was under way
-    /// when the other's arrived knows, and decides by what both know: the IKE SA with the lower initiator's SPI goes.
+    /// Of those that one side made, the newest stays. Of one from each side the newer one, but when both were made at
+    /// once each side may see another one as the newer: there the one with the higher initiator's SPI stays, which both
+    /// sides know, whenever they look.
     mutating func settleRivals(_ sa: inout IKESA, initialContact: Bool) {
-        guard sa.reauthenticates == nil else {
-            handOver(to: sa)
-            return
-        }
-        var isLoser = false
-        for spi in uniquePolicy(sa) == .never ? [] : rivals(of: sa) {
-            let (role, ours, begun) = (sa.role, sa.initiatorSPI.rawValue, sa.createdAt)
-            var theirsWins = false
-            withIKESA(spi) { endpoint, other in
-                guard let session = other.session else { return }
-                if role == .initiator {
-                    let overlapped = other.role == .responder && session.establishedAt >= begun
-                    if overlapped, other.initiatorSPI.rawValue > ours {
-                        theirsWins = true
-                    } else {
-                        endpoint.close(&other, .delete, reason: "replaced by a newer IKE SA to the same peer")
-                    }
-                } else if initialContact, other.role == .responder || endpoint.isOld(session) {
-                    // RFC 7296 §2.4: the peer has lost what it had; nothing is said on the old IKE SA.
-                    endpoint.close(&other, .none, reason: "the peer started anew (INITIAL_CONTACT)")
-                } else {
-                    other.session?.rivalSince = endpoint.now
-                    endpoint.timers.set(.rival(spi), at: endpoint.now + Self.rivalProbe)
+        let isAnew = sa.reauthenticates != nil
+        if isAnew || isUnique(sa) {
+            if initialContact, sa.role == .responder, !isAnew { closeForgotten(sa) }
+            let winner = isAnew ? sa.spi : winner(sa)
+            let others = rivals(of: sa)
+            for spi in others where spi != winner {
+                withIKESA(spi) { $0.leave(&$1, isAnew ? .reauthenticated : .replaced) }
+            }
+            if winner != sa.spi {
+                withIKESA(winner) { endpoint, other in
+                    endpoint.stay(&other)
                     endpoint.addTask(.liveness, &other)
                 }
+                leave(&sa, .crossed)
+            } else if !others.isEmpty {
+                sa.session?.add(.liveness)
             }
-            isLoser = isLoser || theirsWins
         }
-        if isLoser { close(&sa, .delete, reason: "both peers initiated at once, and the other IKE SA stays") }
         cancelWeakerAttempt(sa)
+    }
+
+    /// RFC 7296 §2.4: the peer has lost what it had; nothing is said on the old IKE SAs.
+    private mutating func closeForgotten(_ sa: IKESA) {
+        for spi in rivals(of: sa) {
+            withIKESA(spi) { endpoint, other in
+                guard let origin = other.session?.origin, endpoint.isForgotten(origin) else { return }
+                endpoint.close(&other, .none, reason: "the peer started anew (INITIAL_CONTACT)")
+            }
+        }
+    }
+
+    /// Of all IKE SAs to the peer of `sa`, the one that stays.
+    private func winner(_ sa: IKESA) -> IKESPI {
+        guard let own = sa.session?.origin else { return sa.spi }
+        let others = rivals(of: sa).compactMap { spi in ikeSAs[spi]?.session.map { (spi: spi, origin: $0.origin) } }
+        // The peer's where this one is ours, and the other way round; `sa` is the newest of its side.
+        guard let rival = others.filter({ $0.origin.isOurs != own.isOurs }).max(by: { $0.origin.at < $1.origin.at }),
+            hasCrossed(rival.origin, own), rival.origin.initiatorSPI.rawValue > own.initiatorSPI.rawValue
+        else { return sa.spi }
+        return rival.spi
+    }
+
+    /// Whether the two sides made these two IKE SAs without knowing of the other side's.
+    private func hasCrossed(_ older: Session.Origin, _ newer: Session.Origin) -> Bool {
+        older.isOurs != newer.isOurs && newer.at - older.at < Self.overlapWindow
+    }
+
+    /// Whether a peer that says INITIAL_CONTACT means this one: neither one that it may not know of yet, nor one that
+    /// may have been made at the same time.
+    private func isForgotten(_ origin: Session.Origin) -> Bool {
+        !origin.isOurs || now - origin.at >= Self.overlapWindow
     }
 
     /// Gives up our own attempt when the peer's IKE SA would win against it anyway.
@@ -104,26 +139,6 @@ extension IKEEndpoint {
         timers.set(.initiate(id), at: now)
     }
 
-    /// Older than any handshake that could still be under way at the peer.
-    private func isOld(_ session: Session) -> Bool { now - session.establishedAt >= Self.overlapWindow }
-
-    /// The time to decide about an IKE SA that has a newer rival.
-    mutating func resolveRival(_ spi: IKESPI) {
-        withIKESA(spi) { endpoint, sa in
-            guard let session = sa.session, let since = session.rivalSince else { return }
-            guard !endpoint.rivals(of: sa).isEmpty else {
-                sa.session?.rivalSince = nil
-                return
-            }
-            // A peer that answers has both, and deletes the one that it does not want; the rest of the time is its own.
-            if session.lastInbound > since, endpoint.now - since < Self.overlapWindow {
-                endpoint.timers.set(.rival(spi), at: since + Self.overlapWindow)
-                return
-            }
-            endpoint.close(&sa, .delete, reason: "replaced by a newer IKE SA to the same peer")
-        }
-    }
-
-    private static let rivalProbe: Duration = .seconds(4)
-    private static let overlapWindow: Duration = .seconds(60)
+    /// Longer than a handshake takes whose messages are all lost but the last repetition.
+    private static let overlapWindow: Duration = .seconds(120)
 }

@@ -127,6 +127,25 @@ import Testing
         }
     }
 
+    @Test func activatedAgainItIsTheNewest() throws {
+        let table = SATable(workers: 1, capacity: 16)
+        let reader = awake(table)
+        let flow = flow("10.1.0.1", "10.2.0.1")
+        for spi in [0x1000, 0x1001] as [UInt32] { try table.install(.sample(inbound: spi, outbound: spi + 0x1000)) }
+        for spi in [0x1000, 0x1001, 0x1000, 0x1000] as [UInt32] {
+            #expect(table.activateOutbound(inboundSPI: SPI(rawValue: spi)))
+            reader.quiescent()
+            #expect(chosen(reader, flow) == spi)
+        }
+        // Each has one rule, however often it was activated.
+        table.remove(inboundSPI: SPI(rawValue: 0x1000))
+        reader.quiescent()
+        #expect(chosen(reader, flow) == 0x1001)
+        table.remove(inboundSPI: SPI(rawValue: 0x1001))
+        reader.quiescent()
+        #expect(chosen(reader, flow) == nil)
+    }
+
     /// RFC 7296 §2.8: make before break. The successor receives first; when it sends, its predecessor only receives.
     @Test func rekeying() throws {
         let table = SATable(workers: 1, capacity: 16)

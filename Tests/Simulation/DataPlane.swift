@@ -35,6 +35,9 @@ package final class DataPlane {
     package private(set) var pairs: [SPI: Pair] = [:]
     /// What is wrong with what it was told or has done.
     private(set) var problems: [String] = []
+    /// How many of the next pairs it does not take.
+    package var refusals = 0
+    private var refused: Set<SPI> = []
     private let table: SATable
     private let reader: SAReader
     private var children: [(connection: String, child: String)] = []
@@ -67,6 +70,11 @@ package final class DataPlane {
 
     /// Why the pair cannot be installed; nil when it is.
     func install(_ child: ChildSAInstallation) -> String? {
+        guard refusals == 0 else {
+            refusals -= 1
+            refused.insert(child.inboundSPI)
+            return "the table is full"
+        }
         var parameters = ChildSAParameters(
             connection: child.connection, child: child.child, inboundSPI: child.inboundSPI,
             outboundSPI: child.outboundSPI, suite: child.suite, inboundKey: child.inboundKey,
@@ -84,18 +92,22 @@ package final class DataPlane {
     }
 
     func activate(_ spi: SPI) {
+        // It is told that a pair was refused after it was asked to send on it.
+        guard !refused.contains(spi) else { return }
         if !table.activateOutbound(inboundSPI: spi) { problems.append("activates \(spi), which is not installed") }
         pairs[spi]?.isActive = true
         reader.quiescent()
     }
 
     func remove(_ spi: SPI) {
+        guard refused.remove(spi) == nil else { return }
         if table.remove(inboundSPI: spi) == nil { problems.append("removes \(spi), which is not installed") }
         pairs[spi] = nil
         reader.quiescent()
     }
 
     func move(_ spi: SPI, local: Endpoint, remote: Endpoint) {
+        guard !refused.contains(spi) else { return }
         if !table.move(inboundSPI: spi, local: local, remote: remote) {
             problems.append("moves \(spi), which is not installed")
         }

@@ -17,6 +17,8 @@ package struct Scenario: Sendable {
         case lifetimes(Int)
         /// The data plane cannot take a new child, so it is deleted while the other side may rekey it.
         case deleteChild(Int)
+        /// The data plane does not take the next SA, which the other side asks for.
+        case refuseChild(Int)
         /// The connection is initiated although it is up, and configured as it is.
         case repeatCommands(Int)
         /// The NAT before A forgets its mappings, or has another address.
@@ -56,6 +58,8 @@ package struct Scenario: Sendable {
     package var limitsAuthentication: [Int] = [0, 1]
     /// Packets after which the data plane asks for a rekey; 0 for none.
     package var packetLimit = 0
+    /// Whether each side begins without a child (RFC 6023), and takes it.
+    package var childless: [ConnectionConfiguration.ChildlessPolicy] = [.allow, .allow]
     package var disturbances: [Disturbance] = []
     /// Whether addresses change, and whether the sides tell each other of it (RFC 4555).
     package var isRoaming = false
@@ -87,6 +91,22 @@ package struct Scenario: Sendable {
             limitsAuthentication = random.pick([[0], [1], [0, 1]])
         }
         addRoaming()
+        addShapes()
+    }
+
+    /// How IKE SAs begin, and what the data plane does not take.
+    private mutating func addShapes() {
+        var random = SplitMix(seed ^ 0x999999)
+        if random.chance(0.4) {
+            childless = random.pick([
+                [.prefer, .allow], [.allow, .prefer], [.prefer, .never], [.prefer, .prefer], [.force, .force],
+                [.never, .never],
+            ])
+        }
+        if random.chance(0.15) {
+            let place = random.number(in: 0...disturbances.count)
+            disturbances.insert(.refuseChild(random.number(in: 0...1)), at: place)
+        }
     }
 
     /// A third of the seeds also changes addresses.
@@ -160,6 +180,7 @@ package struct Scenario: Sendable {
                 left.remoteAddresses = initiators.contains(0) ? Sites.places(1) : []
                 right.remoteAddresses = initiators.contains(1) ? Sites.places(0) : []
             }
+            (left.childless, right.childless) = (childless[0], childless[1])
             if isBehindNAT { right.remoteAddresses = [] }
         }
     }

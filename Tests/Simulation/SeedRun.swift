@@ -83,7 +83,6 @@ package struct SeedRun {
         if !simulation.run(.seconds(900), until: isUp) { problems.append("not up within 900 s") }
         simulation.probeInterval = .milliseconds(random.pick([150, 300, 700]))
         simulation.traffic.demand()
-        if scenario.initiators.count == 2 { simulation.traffic.excuse(until: simulation.now + .seconds(60)) }
         for disturbance in scenario.disturbances {
             disturb(disturbance)
             simulation.run(.milliseconds(random.number(in: 0...3000)))
@@ -134,6 +133,10 @@ package struct SeedRun {
             simulation.hand(
                 .installationFailed(inboundSPI: spi, reason: reason), to: simulation.gateways[side])
             if random.chance(0.5) { simulation.command(.rekeyChildren(connection: Sites.connection), 1 - side) }
+        case .refuseChild(let side):
+            simulation.traffic.excuse(until: simulation.now + TrafficWatch.recovery)
+            simulation.gateways[side].dataPlane.refusals = 1
+            simulation.command(.rekeyChildren(connection: Sites.connection), 1 - side)
         case .repeatCommands(let side):
             let gateway = simulation.gateways[side]
             simulation.command(.configure(gateway.configurations), side)

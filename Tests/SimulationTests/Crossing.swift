@@ -25,6 +25,8 @@ final class Crossing {
     private(set) var history: [Sent] = []
     /// A's child and the initiator's SPI of the IKE SA, as the test finds them.
     private(set) var before: (child: SPI, ike: UInt64) = (SPI(rawValue: 0), 0)
+    /// What was said until the child was up.
+    private(set) var beginning: [Sent] = []
     private var isConnecting = true
 
     init(
@@ -49,6 +51,7 @@ final class Crossing {
         simulation.run(.milliseconds(100))
         simulation.traffic.demand()
         simulation.holdsMessages = true
+        beginning = history
         history = []
         before = (child(0), ike)
         if allowsGaps { allowGaps() }
@@ -90,6 +93,13 @@ final class Crossing {
     func rekeyChild(_ side: Int) -> Letter {
         simulation.command(.rekeyChildren(connection: Sites.connection), side)
         return only()
+    }
+
+    /// The request that a side sends when a packet waits for its child.
+    func createChild(_ side: Int) -> Letter {
+        let event = IKEEvent.acquire(connection: Sites.connection, child: Sites.child(0))
+        simulation.hand(event, to: simulation.gateways[side])
+        return takeHeld().last { $0.sender == side } ?? only()
     }
 
     /// The request that a side sends when the IKE SA is to be rekeyed, with this group.

@@ -187,7 +187,7 @@ extension IKEEndpoint {
         outboundSPIs[child.outbound]?.removeAll { $0 == child.inbound }
         if outboundSPIs[child.outbound]?.isEmpty ?? false { outboundSPIs[child.outbound] = nil }
         if let before = child.replaces, let owner = childOwners[before], owner != sa.spi,
-            sa.session?.live(child: child.child) == nil
+            sa.session?.live(child: child.child) == nil, ikeSAs[owner]?.session?.isInUse(before) ?? false
         {
             // The SA of another IKE SA to the same peer, from which this one had taken over.
             effects.append(.activateOutbound(inboundSPI: before))
@@ -215,11 +215,20 @@ extension IKEEndpoint {
                 sa.session?.children[old].phase = .installed
             }
             if sa.session?.unconfirmed?.inbound == spi {
+                sa.session?.unconfirmed?.isRefused = true
                 sa.session?.unconfirmed?.until = endpoint.now + Self.failedInstallationWait
             }
             endpoint.childFailed(child.child, endpoint.notInstalled(reason, sa), &sa)
             endpoint.startDelete([spi], &sa)
         }
+    }
+
+    /// The peer gets the answer again that accepted a Child SA which the data plane did not take: it cannot have known
+    /// of it when it was asked to delete it, and is asked once more.
+    mutating func deleteRefusedAgain(_ sa: inout IKESA) {
+        guard let unconfirmed = sa.session?.unconfirmed, unconfirmed.isRefused else { return }
+        sa.session?.unconfirmed?.until = now + Self.failedInstallationWait
+        addTask(.deleteChildren([unconfirmed.inbound]), &sa)
     }
 
     /// An SPI of ours is free again.
@@ -242,6 +251,6 @@ extension IKEEndpoint {
     /// How long after its rekey time a Child SA is used at the least; otherwise it is a tenth of that time.
     private static let hardLifetimeMargin: Duration = .seconds(60)
     private static let confirmationLimit: Duration = .seconds(60)
-    /// An answer that the peer has not asked for again by then has arrived.
+    /// An answer takes no longer than this to arrive, when it arrives.
     private static let failedInstallationWait: Duration = .seconds(3)
 }

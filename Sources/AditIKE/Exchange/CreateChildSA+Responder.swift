@@ -9,12 +9,12 @@ internal import AditWire
 extension IKEEndpoint {
     /// Answers CREATE_CHILD_SA: a new child, a child's rekey, or the IKE SA's rekey.
     mutating func answerCreateChild(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
-        guard sa.session?.handoverSince == nil else {
+        let contents = PayloadContents(payloads)
+        if let handover = sa.session?.handover, handover.reason == .reauthenticated || contents.rekeys {
             // RFC 7296 §2.25.2: it is about to be closed.
             answer([.notify(NotifyPayload(.temporaryFailure))], arrival, &sa)
             return
         }
-        let contents = PayloadContents(payloads)
         if contents.securityAssociation?.proposals.first?.proposal.securityProtocol == .ike {
             answerIKERekey(contents, arrival, &sa)
             return
@@ -46,9 +46,8 @@ extension IKEEndpoint {
             throw ChildRefusal(notify: NotifyPayload(.noAdditionalSAs))
         }
         let agreement = try agree(contents, configuration, rekeying: old, keyExchange: true, sa)
-        if old == nil, let twin = session.live(child: agreement.child), twin.weInitiated, twin.covers(agreement),
-            now - twin.installedAt < Self.crossingWindow
-        {
+        let twin = old == nil ? session.live(child: agreement.child) : nil
+        if let twin, twin.weInitiated, twin.covers(agreement), now - twin.installedAt < Self.crossingWindow {
             // Both sides asked for the same child at once, and ours came first: the peer will see that it is there.
             throw ChildRefusal(notify: NotifyPayload(.temporaryFailure))
         }
@@ -66,7 +65,8 @@ extension IKEEndpoint {
         // RFC 7296 §2.8: on a rekey we send on the old SA until the peer shows that it has the new one.
         let replaced = old?.inbound ?? predecessor(agreement, sa)
         let report = install(
-            agreement, inbound: inbound, keying, replaces: replaced, outboundActive: replaced == nil, &sa)
+            agreement, inbound: inbound, keying, replaces: replaced, outboundActive: replaced == nil && twin == nil,
+            &sa)
         noteCollision(agreement.child, replacing: old, inbound, nonces: (nonce, ours), &sa)
         if let old { supersede(old, by: inbound, &sa) }
         var payloads = childAnswer(agreement, inbound)
@@ -115,6 +115,7 @@ extension IKEEndpoint {
         timers.set(.expireChild(old.inbound), at: now + Self.supersededLifetime)
     }
 
-    private static let crossingWindow: Duration = .seconds(10)
+    /// As long as a peer may repeat its request.
+    private static let crossingWindow: Duration = .seconds(60)
     static let supersededLifetime: Duration = .seconds(60)
 }

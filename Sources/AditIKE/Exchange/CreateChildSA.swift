@@ -178,7 +178,7 @@ extension IKEEndpoint {
         withIKESA(owner) { endpoint, sa in
             guard let index = sa.session?.index(inbound: spi), let child = sa.session?.children[index] else { return }
             if child.phase == .draining {
-                endpoint.removeChild(at: index, &sa)
+                endpoint.finishDraining(at: index, &sa)
                 return
             }
             if case .superseded(let successor) = child.phase, let next = sa.session?.index(inbound: successor) {

@@ -137,7 +137,8 @@ extension IKEEndpoint {
                 initiatorNonce: open.initiatorNonce, responderNonce: open.responderNonce, weInitiated: false)
             let old = predecessor(agreement, sa)
             // A peer that has not lost what it had still receives on that, and may not have our answer yet.
-            let waits = old.map { contents.notify(.initialContact) == nil && isPlaceShared($0, sa) } ?? false
+            let isFirst = contents.notify(.initialContact) != nil
+            let waits = old.map { isKept($0, sa, initialContact: isFirst) } ?? false
             // The inbound SA must be there before the peer can use it.
             let report = install(
                 agreement, inbound: inbound, keying, replaces: old, outboundActive: !waits, &sa)

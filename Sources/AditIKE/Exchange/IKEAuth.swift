@@ -122,7 +122,7 @@ extension IKEEndpoint {
         sa.wanted = []
         guard let child = sent.child else {
             reportEstablished(sa)
-            for child in wanted { addTask(.createChild(child), &sa) }
+            for child in wanted { sa.session?.add(.createChild(child)) }
             return
         }
         do throws(FailureReport) {
@@ -146,6 +146,6 @@ extension IKEEndpoint {
                 deleteUnwanted(child.spi, outbound, &sa)
             }
         }
-        for child in wanted { addTask(.createChild(child), &sa) }
+        for child in wanted { sa.session?.add(.createChild(child)) }
     }
 }

@@ -55,7 +55,10 @@ extension IKEEndpoint {
         let id = sa.connection
         let children = sa.session?.children.map(\.child) ?? []
         let lived = sa.session.map { now - $0.establishedAt } ?? .zero
+        let unfinished = unfinished(sa)
+        let other = survivor(of: sa)
         close(&sa, .linger, reason: "the peer deleted it")
+        if let other, isUnique(sa) { ask(other, for: unfinished) }
         // With another IKE SA to the connection's peer nothing was lost.
         guard let id, connections[id]?.established.isEmpty ?? false else { return }
         lost(id, children: children, lived: lived, deadPeer: false)
@@ -140,10 +143,15 @@ extension IKEEndpoint {
 
     /// Answers INFORMATIONAL on an IKE SA that is on its way out.
     mutating func answerWhileClosing(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
+        guard case .closing(var closing) = sa.state else { return }
+        let isDeleted = PayloadContents(payloads).deletesIKESA
+        guard closing.answers || isDeleted else {
+            counters.count(.unexpected)
+            return
+        }
         answer([], arrival, &sa)
-        guard case .closing(var closing) = sa.state,
-            PayloadContents(payloads).deletesIKESA, closing.isAuthenticated
-        else { return }
+        guard isDeleted, closing.isAuthenticated else { return }
+        drainOut(closing)
         // RFC 7296 §2.25.2: our own request to close is forgotten.
         settle(&sa)
         closing.purpose = .linger
@@ -160,7 +168,9 @@ extension IKEEndpoint {
             closing.purpose = .lastRequest
             sa.state = .closing(closing)
             request(.informational, [.delete(.ikeSA)], &sa)
-        case .lastRequest: forget(&sa, closing.firstMessage)
+        case .lastRequest:
+            drainOut(closing)
+            forget(&sa, closing.firstMessage)
         }
     }
 }

@@ -76,6 +76,11 @@ struct PayloadContents: Sendable {
     /// Whether the IKE SA itself is to be deleted.
     var deletesIKESA: Bool { deletes.contains { $0.securityProtocol == .ike } }
 
+    /// Whether an SA is to be replaced, a Child SA or the IKE SA itself.
+    var rekeys: Bool {
+        notify(.rekeySA) != nil || securityAssociation?.proposals.first?.proposal.securityProtocol == .ike
+    }
+
     /// Notifications that say that something failed.
     var errors: [NotifyPayload] { notifies.filter(\.type.isError) }
 

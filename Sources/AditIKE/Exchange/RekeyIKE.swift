@@ -196,7 +196,7 @@ extension IKEEndpoint {
         guard let session = old.session else { return }
         let state = Session(
             keying: keying, localID: session.localID, remoteID: session.remoteID, firstMessage: nil,
-            establishedAt: now, lastInbound: now)
+            establishedAt: now, lastInbound: now, origin: session.origin)
         // RFC 7296 §1.3.2: the new IKE SA's counters start at 0.
         var sa = IKESA(
             spi: spi, peerSPI: peerSPI, role: role, local: old.local, remote: old.remote,
@@ -235,12 +235,17 @@ extension IKEEndpoint {
             new.session?.inheritsFrom = nil
             new.session?.children = session.children
             // RFC 4478 §2: the time limit of the authentication applies to the new IKE SA.
-            new.session?.authenticatedAsInitiator = session.authenticatedAsInitiator
             new.session?.reauthAt = session.reauthAt
             new.session?.reauthLimit = session.reauthLimit
             for child in session.children { endpoint.childOwners[child.inbound] = spi }
             endpoint.inheritPath(from: old, &new)
             endpoint.register(&new)
+            new.session?.answeredAsOf = session.answeredAsOf
+            if let handover = session.handover {
+                new.session?.handover = handover
+                endpoint.putToRest(new)
+                endpoint.timers.set(.handover(spi), at: endpoint.now)
+            }
             for task in session.tasks + session.postponed where task != .rekeyIKE && task != .liveness {
                 new.session?.add(task)
             }
