@@ -24,6 +24,24 @@ import Testing
         crossing.expectSettled(children: 0)
     }
 
+    @Test("what the data plane refused is deleted at a peer that gets the answer late, too", arguments: [0, 1])
+    func refusedByDataPlane(by side: Int) {
+        let crossing = Crossing { left, right in
+            (left.children[0].startAction, right.children[0].startAction) = (.start, .start)
+        }
+        crossing.allowGaps()
+        crossing.simulation.gateways[side].dataPlane.refusals = 1
+        // The answer is lost; DELETE, for a child that the peer does not know, is not.
+        _ = crossing.deliver(crossing.rekeyChild(1 - side))
+        #expect(crossing.simulation.gateways[side].failures.count == 1)
+        crossing.simulation.run(.seconds(8))
+        let letters = crossing.takeHeld()
+        crossing.deliverAll(letters.filter { $0.sender == side })
+        #expect(crossing.deleted(by: side).count == 1, "\(crossing.story)")
+        crossing.release(letters.filter { $0.sender != side })
+        crossing.expectSettled()
+    }
+
     @Test("child rekey: collision_delete_drop_delete", arguments: [0, 1])
     func dropDelete(rekeying side: Int) {
         let crossing = Crossing(allowsGaps: true)
