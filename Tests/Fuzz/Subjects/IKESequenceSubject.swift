@@ -17,10 +17,20 @@ extension FuzzSubject {
         seeds: {
             // Initiate, then deliver; then what an evil network would do in between.
             let handshake: [UInt8] = [7, 0, 0, 0, 0, 0]
+            // Both sides are configured otherwise: the bits of FuzzNetwork.connection.
+            func shape(_ bits: UInt8) -> [UInt8] { [7, 4 + 5 * bits, 8, 4 + 5 * bits] }
             return [
                 ("handshake", handshake), ("rekey_child", handshake + [7, 2, 0, 0]),
                 ("rekey_ike", handshake + [7, 3, 0, 0, 0, 0, 7, 2, 0, 0]), ("delete", handshake + [7, 1, 0, 0]),
                 ("both_initiate", [7, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+                ("childless", shape(2) + handshake + [0, 0, 0]),
+                ("both_start", shape(16) + [0, 10, 0, 10, 0, 0, 0, 10, 0, 0, 6, 11, 0, 0, 0, 0, 6, 12, 0, 0, 0, 0]),
+                ("both_start_childless", shape(18) + [6, 1] + [UInt8](repeating: 0, count: 24) + [6, 13, 0, 0, 0, 0]),
+                ("both_stay", shape(24) + [UInt8](repeating: 0, count: 20)),
+                (
+                    "authenticate_anew",
+                    shape(4) + handshake + [6, 15, 0, 0, 0, 0, 0, 0, 6, 11, 0, 0, 6, 13, 0, 0, 0, 0]
+                ),
                 ("both_rekey", handshake + [7, 2, 8, 2, 0, 0, 0, 0, 0, 0]),
                 ("loss_and_wait", [7, 0, 2, 6, 12, 0, 0, 2, 6, 12, 0, 0, 0]),
                 ("duplicates", [7, 0, 1, 0, 1, 0, 1, 0, 1, 0]),
@@ -118,7 +128,7 @@ struct FuzzNetwork {
         case 1: handle(.command(.terminate(connection: "peer")), at: side)
         case 2: handle(.command(.rekeyChildren(connection: "peer")), at: side)
         case 3: handle(.command(.rekeyIKE(connection: "peer")), at: side)
-        default: handle(.command(.configure([Self.connection(side)])), at: side)
+        default: handle(.command(.configure([Self.connection(side, shape: choice / 5)])), at: side)
         }
     }
 
@@ -160,13 +170,26 @@ struct FuzzNetwork {
         return Endpoint(address, port: port)
     }
 
-    private static func connection(_ side: Int) -> ConnectionConfiguration {
-        let nets = ["10.1.0.0/16", "10.2.0.0/16"].compactMap { TrafficSelector($0) }
-        var child = ChildConfiguration(
-            name: "peer", localSelectors: [nets[side]], remoteSelectors: [nets[1 - side]])
-        child.startAction = .trap
+    /// One side's connection; the bits of `shape` say how IKE SAs begin (RFC 6023), whether the peers authenticate
+    /// anew, whether several IKE SAs may stay, whether two children start by themselves, and whether MOBIKE is spoken.
+    private static func connection(_ side: Int, shape: UInt8 = 0) -> ConnectionConfiguration {
+        let starts = shape & 16 != 0
         var connection = ConnectionConfiguration(
-            name: "peer", authentication: .preSharedKey(SecretBytes(Array("fuzz".utf8))), children: [child])
+            name: "peer", authentication: .preSharedKey(SecretBytes(Array("fuzz".utf8))),
+            children: (starts ? ["peer", "other"] : ["peer"]).enumerated().map { number, name in
+                let nets = ["10.\(1 + 2 * number).0.0/16", "10.\(2 + 2 * number).0.0/16"].compactMap {
+                    TrafficSelector($0)
+                }
+                var child = ChildConfiguration(
+                    name: name, localSelectors: [nets[side]], remoteSelectors: [nets[1 - side]])
+                child.startAction = starts ? .start : .trap
+                return child
+            })
+        let policies = ConnectionConfiguration.ChildlessPolicy.allCases
+        connection.childless = policies[Int(shape & 3)]
+        if shape & 4 != 0 { connection.reauthTime = .seconds(30) }
+        if shape & 8 != 0 { connection.unique = .never }
+        connection.mobike = shape & 32 == 0
         connection.localID = .fqdn(side == 0 ? "a" : "b")
         connection.remoteID = .fqdn(side == 0 ? "b" : "a")
         connection.remoteAddresses = [outer(1 - side, 500).address]
