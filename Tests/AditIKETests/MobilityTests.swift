@@ -250,6 +250,8 @@ import Testing
         pair.readdress(0, [])
         pair.run(65)
         #expect(pair.nodes[1].children.count == 2 && pair.nodes[1].established(), "\(pair.story)")
+        let isPatient = pair.nodes[1].children.values.allSatisfy { $0.active == ($0.sa.replaces == nil) }
+        #expect(isPatient, "\(pair.story)")
         pair.network.loss = 0
         for _ in 0..<100 {
             pair.sendTraffic(1, "n")
