@@ -157,9 +157,9 @@ final class ControlDriver {
 
     private func take(_ hint: ForwardingHint) {
         switch hint {
-        case .acquire(let policy):
+        case .acquire(let policy, let packet):
             guard let (connection, child) = policies[policy] else { return }
-            handle(.acquire(connection: connection, child: child))
+            handle(.acquire(connection: connection, child: child, packet: packet))
         case .firstPacket(let spi), .activity(let spi): handle(.inboundActivity(inboundSPI: spi))
         case .lifetimeReached(let spi): handle(.lifetimeReached(inboundSPI: spi))
         case .peerMoved(let spi, let peer): handle(.peerMoved(inboundSPI: spi, to: peer))

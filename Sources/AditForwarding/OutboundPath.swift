@@ -228,11 +228,17 @@ internal import AditWire
     }
 
     @inline(never) private mutating func hold(_ packet: PacketBytes, offload: PacketOffload, policy: PolicyID) {
-        if case .quiet = acquires.verdict(policy.rawValue, now: now) {
-        } else {
-            control.post(.acquire(policy: policy.rawValue))
+        guard let header = packet.ipHeader else {
+            counters.drops.count(.malformed)
+            return
         }
-        guard offload.segmentation == .none, let header = packet.ipHeader else {
+        let flow = packet.slice(0, header.totalLength).flowKey(header)
+        // A flow is told of and not a policy only: the SA that comes up first may be narrowed, and not for this one.
+        if case .quiet = acquires.verdict(policy.rawValue ^ UInt32(truncatingIfNeeded: flow.mixed >> 32), now: now) {
+        } else {
+            control.post(.acquire(policy: policy.rawValue, packet: flow))
+        }
+        guard offload.segmentation == .none else {
             counters.drops.count(.noSA)
             return
         }

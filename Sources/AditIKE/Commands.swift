@@ -47,9 +47,9 @@ extension IKEEndpoint {
     }
 
     /// A packet waits for a child.
-    mutating func acquire(connection name: String, child: String) {
+    mutating func acquire(connection name: String, child: String, packet: FlowKey?) {
         guard let id = connections.id(named: name), let connection = connections[id], !connection.held,
-            let index = connection.child(child), connection.isAwaited(index)
+            let index = connection.child(child), connection.isAwaited(index), awaits(packet, of: index, connection)
         else { return }
         connections[id]?.idle.remove(index)
         if let due = connection.notBefore, due > now {
@@ -96,6 +96,7 @@ extension IKEEndpoint {
         cancelAttempt(id, reason)
         connections[id]?.resolving = nil
         connections[id]?.wanted = []
+        connections[id]?.awaited = AwaitedTraffic()
         connections[id]?.idle = []
         connections[id]?.failures = 0
         connections[id]?.notBefore = nil

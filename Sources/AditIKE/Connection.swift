@@ -29,6 +29,8 @@ struct Connection: Sendable {
     var wanted: [Int] = []
     /// Children that were deleted because they carried nothing: only a packet, a command or the peer brings them back.
     var idle: Set<Int> = []
+    /// What is asked for first when a child is made.
+    var awaited = AwaitedTraffic()
     /// Failed attempts in a row.
     var failures = 0
     /// No attempt before this, after a failure.

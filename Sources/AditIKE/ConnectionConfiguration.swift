@@ -98,6 +98,9 @@ public struct ChildConfiguration: Sendable, Equatable {
     /// Whether all addresses are agreed with the peer while only ``localSelectors`` and ``remoteSelectors`` pass: for
     /// peers that route (any-to-any).
     public var anyToAny = false
+    /// Whether the addresses of a packet that waits are asked for first (RFC 7296 §2.9), so that a peer that narrows
+    /// includes them; false for peers that take one pair of selectors.
+    public var asksForPacket = true
     /// The SA is deleted when nothing passed for that long; zero never. The next packet brings it back.
     public var inactivity: Duration = .zero
     /// When the SA is rekeyed; zero never.

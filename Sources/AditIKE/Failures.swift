@@ -93,10 +93,17 @@ extension IKEEndpoint {
         effects.append(.report(.failed(report)))
     }
 
-    /// A child could not be made; its IKE SA stands.
-    mutating func childFailed(_ child: Int, _ report: FailureReport, _ sa: inout IKESA) {
+    /// A child could not be made; its IKE SA stands. `first` is the traffic for which it was asked.
+    mutating func childFailed(
+        _ child: Int, first: SelectorPair? = nil, _ report: FailureReport, _ sa: inout IKESA
+    ) {
+        if let first, sa.session?.live(child: child) != nil {
+            furtherFailed(child, first, report, sa)
+            return
+        }
         noteFailure(report, sa)
         guard let id = sa.connection, connections[id] != nil else { return }
+        connections[id]?.awaited.forget(child)
         connections[id]?.failures += 1
         let due = now + backOff(connections[id]?.failures ?? 1)
         connections[id]?.notBefore = due

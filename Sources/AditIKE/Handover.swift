@@ -91,14 +91,17 @@ extension IKEEndpoint {
     mutating func finishHandover(_ spi: IKESPI) {
         withIKESA(spi) { endpoint, old in
             guard let session = old.session, let handover = session.handover else { return }
-            guard let survivor = endpoint.survivor(of: old), let new = endpoint.ikeSAs[survivor]?.session else {
+            guard let survivor = endpoint.survivor(of: old), let heir = endpoint.ikeSAs[survivor],
+                let new = heir.session
+            else {
                 endpoint.stay(&old)
                 return
             }
             let waited = endpoint.now - handover.since
             let isProven = handover.reason == .reauthenticated || new.hasAnswered(since: handover.since)
             let isOurTurn = new.origin.isOurs || waited >= Self.patience
-            if isProven, isOurTurn, new.carries(session) || waited >= Self.handoverLimit {
+            let missing = Set(session.children.map(\.child)).filter { endpoint.missingTraffic(of: $0, heir) != nil }
+            if isProven, isOurTurn, new.carries(session, missing: missing) || waited >= Self.handoverLimit {
                 endpoint.close(&old, .delete, reason: handover.reason.text)
                 return
             }
@@ -152,7 +155,7 @@ extension IKEEndpoint {
             let (spi, isDraining) = (sa.spi, child.phase == .draining)
             var isAdopted = false
             withIKESA(heir) { endpoint, new in
-                if !isDraining { endpoint.takeOver(child.child, &new) }
+                if !isDraining { endpoint.takeOver(child, &new) }
                 guard drains, new.session?.children.count ?? 0 < endpoint.limits.childrenPerIKESA else { return }
                 endpoint.drain(child, of: spi, &new)
                 isAdopted = true
@@ -170,15 +173,15 @@ extension IKEEndpoint {
     /// The IKE SA to the same peer that has what a child carries.
     private func heir(of child: ChildSA, _ sa: IKESA) -> IKESPI? {
         let able = rivals(of: sa).filter { spi in
-            guard let other = ikeSAs[spi], other.session?.sendingIndex(child: child.child) != nil else { return false }
+            guard let other = ikeSAs[spi], other.session?.sendingIndex(for: child) != nil else { return false }
             return isUnique(sa) || other.remote.address == sa.remote.address
         }
         return able.last { ikeSAs[$0]?.session?.handover == nil } ?? able.last
     }
 
     /// From now on a child is sent on this IKE SA.
-    private mutating func takeOver(_ child: Int, _ sa: inout IKESA) {
-        guard let index = sa.session?.sendingIndex(child: child), let inbound = sa.session?.children[index].inbound
+    private mutating func takeOver(_ child: ChildSA, _ sa: inout IKESA) {
+        guard let index = sa.session?.sendingIndex(for: child), let inbound = sa.session?.children[index].inbound
         else { return }
         sa.session?.children[index].outboundActive = true
         effects.append(.activateOutbound(inboundSPI: inbound))
@@ -220,7 +223,7 @@ extension IKEEndpoint {
         guard child.isInUse, sa.session?.handover == nil,
             rivals(of: sa).contains(where: { ikeSAs[$0]?.session?.handover != nil })
         else { return }
-        takeOver(child.child, &sa)
+        takeOver(child, &sa)
     }
 
     private static let handoverInterval: Duration = .seconds(1)
@@ -239,17 +242,25 @@ extension Session {
     /// Whether the peer knows that a Child SA is there.
     fileprivate func isKnown(_ child: ChildSA) -> Bool { unconfirmed?.inbound != child.inbound }
 
-    /// Whether each child that another IKE SA carries is here, and known to the peer.
-    fileprivate func carries(_ other: Session) -> Bool {
+    /// Whether each child that another IKE SA carries is here, and known to the peer; of those that are still asked
+    /// for, with all that it lets through.
+    fileprivate func carries(_ other: Session, missing: Set<Int>) -> Bool {
         other.children.allSatisfy { child in
-            child.phase != .installed || children.contains { $0.child == child.child && $0.isInUse && isKnown($0) }
+            child.phase != .installed
+                || children.contains {
+                    $0.child == child.child && $0.isInUse && isKnown($0)
+                        && (!missing.contains(child.child) || $0.passed.covers(child.passed))
+                }
         }
     }
 
     /// Where the Child SA is that a child is sent on: not a successor that the peer may not have.
-    fileprivate func sendingIndex(child: Int) -> Int? {
-        children.lastIndex { $0.child == child && $0.isInUse && $0.outboundActive }
-            ?? children.firstIndex { $0.child == child && $0.isInUse }
+    fileprivate func sendingIndex(for child: ChildSA) -> Int? {
+        let inUse = children.indices.filter { children[$0].child == child.child && children[$0].isInUse }
+        // Of several that the peer has narrowed, those that let through what it does.
+        let able = inUse.filter { children[$0].passed.covers(child.passed) }
+        let found = able.isEmpty ? inUse : able
+        return found.last { children[$0].outboundActive } ?? found.first
     }
 
     /// Whether it has a Child SA that is neither being deleted nor only receives.

@@ -83,7 +83,8 @@ public struct IKEEndpoint: Sendable {
         switch event {
         case .datagram(let bytes, let local, let remote): receive(bytes, local: local, remote: remote)
         case .command(let command): perform(command)
-        case .acquire(let connection, let child): acquire(connection: connection, child: child)
+        case .acquire(let connection, let child, let packet):
+            acquire(connection: connection, child: child, packet: packet)
         case .lifetimeReached(let spi): addTask(.rekeyChild(spi), childSPI: spi)
         case .inboundActivity(let spi): noteActivity(spi)
         case .traffic(let spi): noteTraffic(spi)

@@ -13,8 +13,8 @@ public enum IKEEvent: Sendable {
     case datagram([UInt8], local: Endpoint, remote: Endpoint)
     /// An operator, or a program, asks for something.
     case command(IKECommand)
-    /// A packet matched a child's policy and there is no SA for it.
-    case acquire(connection: String, child: String)
+    /// A packet matched a child's policy and there is no SA for it; with the packet, its addresses are asked for first.
+    case acquire(connection: String, child: String, packet: FlowKey? = nil)
     /// The data plane's counters of an SA passed a limit, so the SA must be rekeyed.
     case lifetimeReached(inboundSPI: SPI)
     /// Authenticated traffic arrived on this SA since the last such event: the peer is alive.

@@ -249,6 +249,11 @@ struct Session: Sendable {
     /// The children of configuration `child` that are neither replaced nor being deleted.
     func live(child: Int) -> ChildSA? { children.last { $0.child == child && $0.phase == .installed } }
 
+    /// One of the children of configuration `child` that is neither replaced nor being deleted and lets this through.
+    func live(child: Int, passing traffic: SelectorPair) -> ChildSA? {
+        children.last { $0.child == child && $0.phase == .installed && $0.passed.covers(traffic) }
+    }
+
     /// The one of the children of configuration `child` that we send on, and whose traffic lies within `agreed`: not a
     /// successor that the peer may not have.
     func sending(child: Int, within agreed: SelectorPair) -> ChildSA? {
@@ -289,6 +294,8 @@ struct ChildNegotiation: Sendable {
     let remoteSelectors: [TrafficSelector]
     /// What was asked for when the SA to be replaced was made; nil for a new one.
     var asked: SelectorPair?
+    /// What is asked for before the child's own selectors.
+    var first: SelectorPair?
     /// Our nonce; empty in IKE_AUTH, which uses those of IKE_SA_INIT.
     let nonce: [UInt8]
     /// Our share of the key exchange; nil without PFS.

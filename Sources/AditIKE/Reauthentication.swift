@@ -57,8 +57,9 @@ extension IKEEndpoint {
             timers.set(.reauthenticate(spi), at: now + spread(Self.reauthInterval))
             return
         }
-        let live = session.children.filter { $0.phase == .installed || $0.phase == .deleting }.map(\.child)
-        initiate(id, children: Array(Set(live)).sorted(), replacing: old)
+        let live = session.children.filter { $0.phase == .installed || $0.phase == .deleting }
+        for child in live where child.phase == .installed { awaitAgain(child, of: id) }
+        initiate(id, children: Array(Set(live.map(\.child))).sorted(), replacing: old)
     }
 
     /// An IKE SA could not be authenticated anew: it is tried again, until its time is over. False when it is gone.

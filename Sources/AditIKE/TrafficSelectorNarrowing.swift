@@ -97,10 +97,10 @@ public enum TrafficSelectorNarrowing {
 
     /// The selectors of one side to ask for when a packet waits: the packet's own, then the policy's.
     public static func request(
-        packet: TrafficSelector, policy: [TrafficSelector]
+        packet: [TrafficSelector], policy: [TrafficSelector]
     ) -> [TrafficSelector] {
         // RFC 7296 §2.9: the packet's selectors first, so that the responder includes them.
-        [packet] + policy.filter { $0 != packet }
+        Array((packet + policy.filter { !packet.contains($0) }).prefix(selectorLimit))
     }
 
     /// All that both describe, without what another of them already contains; at most ``selectorLimit`` and one more.

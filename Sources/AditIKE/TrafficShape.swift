@@ -19,14 +19,16 @@ struct SelectorPair: Hashable, Sendable {
 
 extension ChildConfiguration {
     /// One child for each pair of a local and a remote selector of one family, called NAME#1, NAME#2, …: for peers that
-    /// take a single pair for a Child SA. A child with only one pair stays as it is.
+    /// take a single pair for a Child SA. A child with only one pair keeps its name.
     public var perPair: [ChildConfiguration] {
         let pairs = localSelectors.flatMap { local in
             remoteSelectors.filter { $0.family == local.family }.map { (local, $0) }
         }
-        guard pairs.count > 1 else { return [self] }
+        var single = self
+        single.asksForPacket = false
+        guard pairs.count > 1 else { return [single] }
         return pairs.enumerated().map { index, pair in
-            var child = self
+            var child = single
             child.name = "\(name)#\(index + 1)"
             child.localSelectors = [pair.0]
             child.remoteSelectors = [pair.1]

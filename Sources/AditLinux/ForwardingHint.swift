@@ -5,8 +5,8 @@ public import AditWire
 
 /// What the packet threads tell the control thread through a ``Mailbox``, as values.
 public enum ForwardingHint: Hashable, Sendable {
-    /// A packet matched this policy and there is no SA for it. At most one a second and policy.
-    case acquire(policy: UInt32)
+    /// A packet matched this policy and there is no SA for it. At most one a second and flow.
+    case acquire(policy: UInt32, packet: FlowKey)
     /// The first authenticated packet on a new inbound SA: the peer uses it, so its predecessor may go.
     case firstPacket(inboundSPI: SPI)
     /// Authenticated traffic arrived: the peer is alive. At most one a second and SA.
@@ -23,7 +23,7 @@ public enum ForwardingHint: Hashable, Sendable {
     /// The hint as a mailbox carries it.
     @inlinable public var message: Mailbox.Hint {
         switch self {
-        case .acquire(let policy): Mailbox.Hint(kind: 1, first: UInt64(policy))
+        case .acquire(let policy, let packet): Self.message(policy, packet)
         case .firstPacket(let spi): Mailbox.Hint(kind: 2, first: UInt64(spi.rawValue))
         case .activity(let spi): Mailbox.Hint(kind: 3, first: UInt64(spi.rawValue))
         case .lifetimeReached(let spi): Mailbox.Hint(kind: 4, first: UInt64(spi.rawValue))
@@ -37,7 +37,7 @@ public enum ForwardingHint: Hashable, Sendable {
     @inlinable public init?(_ message: Mailbox.Hint) {
         let spi = SPI(rawValue: UInt32(truncatingIfNeeded: message.first))
         switch message.kind & 0xff {
-        case 1: self = .acquire(policy: UInt32(truncatingIfNeeded: message.first))
+        case 1: self = .acquire(policy: UInt32(truncatingIfNeeded: message.first), packet: Self.packet(message))
         case 2: self = .firstPacket(inboundSPI: spi)
         case 3: self = .activity(inboundSPI: spi)
         case 4: self = .lifetimeReached(inboundSPI: spi)
@@ -46,6 +46,30 @@ public enum ForwardingHint: Hashable, Sendable {
         case 7: self = .unknownSPI(spi, from: Self.endpoint(message))
         default: return nil
         }
+    }
+
+    /// Low byte: the kind; bit 8: IPv6; bit 9: ports that can be seen; from bit 16: the protocol. The first value: the
+    /// policy, and from the top source and destination port. The others: both addresses.
+    @inlinable static func message(_ policy: UInt32, _ packet: FlowKey) -> Mailbox.Hint {
+        let flags: UInt32 = (packet.family == .v6 ? 0x100 : 0) | (packet.portsVisible ? 0x200 : 0)
+        let ports = UInt64(packet.sourcePort) << 48 | UInt64(packet.destinationPort) << 32
+        var hint = Mailbox.Hint(
+            kind: 1 | flags | UInt32(packet.ipProtocol) << 16, first: ports | UInt64(policy),
+            second: packet.sourceHigh, third: packet.sourceLow)
+        hint.fourth = packet.destinationHigh
+        hint.fifth = packet.destinationLow
+        return hint
+    }
+
+    @inlinable static func packet(_ message: Mailbox.Hint) -> FlowKey {
+        let address: (UInt64, UInt64) -> IPAddress = {
+            message.kind & 0x100 != 0 ? IPAddress(v6High: $0, low: $1) : IPAddress(v4: UInt32(truncatingIfNeeded: $1))
+        }
+        return FlowKey(
+            source: address(message.second, message.third), destination: address(message.fourth, message.fifth),
+            ipProtocol: UInt8(truncatingIfNeeded: message.kind >> 16),
+            sourcePort: UInt16(truncatingIfNeeded: message.first >> 48),
+            destinationPort: UInt16(truncatingIfNeeded: message.first >> 32), portsVisible: message.kind & 0x200 != 0)
     }
 
     /// Low byte: the kind; bit 8: IPv6; high half: the port. The address lies in the second and third value.

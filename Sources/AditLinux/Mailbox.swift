@@ -17,12 +17,16 @@ internal import Synchronization
     public struct Hint: Hashable, Sendable {
         /// What it means; chosen by the users of the mailbox.
         public var kind: UInt32
-        /// The first of three values, whose meaning depends on the kind.
+        /// The first of five values, whose meaning depends on the kind.
         public var first: UInt64
         /// The second value.
         public var second: UInt64
         /// The third value.
         public var third: UInt64
+        /// The fourth value.
+        public var fourth: UInt64 = 0
+        /// The fifth value.
+        public var fifth: UInt64 = 0
         /// A hint.
         public init(kind: UInt32, first: UInt64 = 0, second: UInt64 = 0, third: UInt64 = 0) {
             self.kind = kind

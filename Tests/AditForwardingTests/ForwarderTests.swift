@@ -221,7 +221,11 @@ import Testing
         #expect(TestGateway.eventually { a.counters.drops == [.noSA: 4] })
         var hints: [ForwardingHint] = []
         a.mailbox.drain(datagram: { _, _, _ in }, hint: { hints += [ForwardingHint($0)].compactMap { $0 } })
-        #expect(hints == [.acquire(policy: 7)])
+        let flow = try #require(
+            Self.packet(payload: 10).bytes.withUnsafeBytes { bytes in
+                bytes.baseAddress.flatMap { FlowKey($0, available: bytes.count) }
+            })
+        #expect(hints == [.acquire(policy: 7, packet: flow)])
 
         let b = try TestGateway(transport: transportB)
         try b.table.install(TestSA.parameters(isA: false))

@@ -126,8 +126,8 @@ import Testing
     @Test func requestsForAPacket() throws {
         let policy = try selectors(["10.1.0.0/16"])
         let packet = try selectors(["10.1.0.7[tcp/443]"])[0]
-        #expect(TrafficSelectorNarrowing.request(packet: packet, policy: policy) == [packet] + policy)
-        #expect(TrafficSelectorNarrowing.request(packet: policy[0], policy: policy) == policy)
+        #expect(TrafficSelectorNarrowing.request(packet: [packet], policy: policy) == [packet] + policy)
+        #expect(TrafficSelectorNarrowing.request(packet: [policy[0]], policy: policy) == policy)
     }
 
     @Test func everyAgreementLiesInsideBothSides() throws {

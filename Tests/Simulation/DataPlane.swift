@@ -27,7 +27,7 @@ package final class DataPlane {
     /// What became of a packet that was to leave.
     enum Sealing {
         case sealed([UInt8], local: Endpoint, remote: Endpoint)
-        case acquire(connection: String, child: String)
+        case acquire(connection: String, child: String, packet: FlowKey)
         case dropped(DropReason)
     }
 
@@ -145,7 +145,7 @@ package final class DataPlane {
         case .drop(let reason): return .dropped(reason)
         case .acquire(let policy):
             let (connection, child) = children[Int(policy.rawValue)]
-            return .acquire(connection: connection, child: child)
+            return .acquire(connection: connection, child: child, packet: flow)
         case .protect(let sa):
             let block = sa.pointee.reserve(1, bytes: packet.count, reader: reader)
             guard block.count == 1 else { return .dropped(.sequenceExhausted) }

@@ -124,12 +124,12 @@ extension Simulation {
             send(.esp, bytes, gateway, local: local, remote: remote, probe: number)
         case .dropped(let reason):
             traffic.fail(number, "\(gateway.name) has no SA for \(child.name): \(reason)", at: now)
-        case .acquire(let connection, let name):
+        case .acquire(let connection, let name, let packet):
             traffic.fail(number, "\(gateway.name) has no SA for \(name)", at: now)
             let quiet = gateway.acquireQuietUntil[name] ?? now
             guard now >= quiet else { return }
             gateway.acquireQuietUntil[name] = now + .seconds(1)
-            hand(.acquire(connection: connection, child: name), to: gateway)
+            hand(.acquire(connection: connection, child: name, packet: packet), to: gateway)
         }
     }
 }

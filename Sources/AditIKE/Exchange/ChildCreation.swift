@@ -187,7 +187,8 @@ extension IKEEndpoint {
         outboundSPIs[child.outbound]?.removeAll { $0 == child.inbound }
         if outboundSPIs[child.outbound]?.isEmpty ?? false { outboundSPIs[child.outbound] = nil }
         if let before = child.replaces, let owner = childOwners[before], owner != sa.spi,
-            sa.session?.live(child: child.child) == nil, ikeSAs[owner]?.session?.isInUse(before) ?? false
+            sa.session?.live(child: child.child, passing: child.passed) == nil,
+            ikeSAs[owner]?.session?.isInUse(before) ?? false
         {
             // The SA of another IKE SA to the same peer, from which this one had taken over.
             effects.append(.activateOutbound(inboundSPI: before))

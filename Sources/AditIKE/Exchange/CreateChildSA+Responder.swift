@@ -46,7 +46,12 @@ extension IKEEndpoint {
             throw ChildRefusal(notify: NotifyPayload(.noAdditionalSAs))
         }
         let agreement = try agree(contents, configuration, rekeying: old, keyExchange: true, sa)
-        let twin = old == nil ? session.live(child: agreement.child) : nil
+        let given = SelectorPair(local: agreement.local, remote: agreement.remote)
+        let twin = session.children.last {
+            old == nil && $0.child == agreement.child && $0.phase == .installed
+                && ($0.covers(agreement)
+                    || given.covers(SelectorPair(local: $0.localSelectors, remote: $0.remoteSelectors)))
+        }
         if let twin, twin.weInitiated, twin.covers(agreement), now - twin.installedAt < Self.crossingWindow {
             // Both sides asked for the same child at once, and ours came first: the peer will see that it is there.
             throw ChildRefusal(notify: NotifyPayload(.temporaryFailure))

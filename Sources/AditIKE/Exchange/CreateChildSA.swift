@@ -12,12 +12,14 @@ extension IKEEndpoint {
     mutating func requestChild(_ index: Int, replacing old: ChildSA?, groups: [UInt16], _ sa: inout IKESA) {
         guard let session = sa.session, let id = sa.connection, let configuration = connections[id]?.configuration
         else { return }
-        guard old != nil || session.live(child: index) == nil else { return }
+        let first = old == nil ? missingTraffic(of: index, sa) : nil
+        guard old != nil || first != nil || session.live(child: index) == nil else { return }
         guard session.children.count < limits.childrenPerIKESA else {
-            childFailed(index, limitReached(configuration.name, sa.remote), &sa)
+            childFailed(index, first: first, limitReached(configuration.name, sa.remote), &sa)
             return
         }
         let child = configuration.children[index]
+        let offered = child.offered(first: first)
         let group =
             groups.last.flatMap { KeyExchangeGroup(transformID: $0) }
             ?? child.proposals.flatMap(\.keyExchangeGroups).first
@@ -27,9 +29,10 @@ extension IKEEndpoint {
         // RFC 7296 §2.9.2: a rekey asks for what the old SA carries.
         let negotiation = ChildNegotiation(
             child: index, spi: newSPI(owner: sa), replaces: old?.inbound, proposals: proposals,
-            localSelectors: old?.localSelectors ?? child.offeredLocalSelectors,
-            remoteSelectors: old?.remoteSelectors ?? child.offeredRemoteSelectors,
-            asked: old?.asked, nonce: entropy.bytes(Self.nonceLength), keyExchange: keyExchange,
+            localSelectors: old?.localSelectors ?? offered.local,
+            remoteSelectors: old?.remoteSelectors ?? offered.remote,
+            asked: old?.asked ?? child.offered(first: nil), first: first, nonce: entropy.bytes(Self.nonceLength),
+            keyExchange: keyExchange,
             groups: groups.isEmpty ? [group?.transformID].compactMap { $0 } : groups)
         var payloads: [Payload] = []
         if let old { payloads.append(.notify(NotifyPayload(.rekeySA, esp: old.inbound))) }
@@ -71,12 +74,13 @@ extension IKEEndpoint {
             guard let nonce = contents.nonce else {
                 throw peerFault(.invalidSyntax, "the peer's answer has no nonce", sa)
             }
+            try refuseCopy(agreement, negotiation, configuration, sa)
             var keying = ChildKeying(initiatorNonce: negotiation.nonce, responderNonce: nonce, weInitiated: true)
             keying.secret = try sharedSecret(agreement, contents, negotiation, sa)
             succeed(agreement, negotiation, keying, &sa)
         } catch {
             forgetSPI(negotiation.spi)
-            childFailed(negotiation.child, error, &sa)
+            childFailed(negotiation.child, first: negotiation.first, error, &sa)
             if let outbound = contents.securityAssociation?.proposals.first?.espSPI {
                 deleteUnwanted(negotiation.spi, outbound, &sa)
             }
@@ -98,7 +102,8 @@ extension IKEEndpoint {
         _ agreement: ChildAgreement, _ negotiation: ChildNegotiation, _ keying: ChildKeying, _ sa: inout IKESA
     ) {
         let lowest = min(keying.initiatorNonce, keying.responderNonce) { $0.lexicographicallyPrecedes($1) }
-        let loses = negotiation.collision.map { lowest.lexicographicallyPrecedes($0.lowestNonce) } ?? false
+        let collision = negotiation.collision.flatMap { isForSame($0, agreement, negotiation, sa) ? $0 : nil }
+        let loses = collision.map { lowest.lexicographicallyPrecedes($0.lowestNonce) } ?? false
         let report = install(
             agreement, inbound: negotiation.spi, keying,
             replaces: negotiation.replaces ?? predecessor(agreement, sa), outboundActive: !loses, &sa)
@@ -109,7 +114,7 @@ extension IKEEndpoint {
             startDelete([negotiation.spi], &sa)
             return
         }
-        if let collision = negotiation.collision, let index = sa.session?.index(inbound: collision.inbound),
+        if let collision, let index = sa.session?.index(inbound: collision.inbound),
             let winner = sa.session?.index(inbound: negotiation.spi)
         {
             // The peer deletes its redundant one.
@@ -123,6 +128,7 @@ extension IKEEndpoint {
         {
             startDelete([old], &sa)
         }
+        askFurther(negotiation, &sa)
     }
 
     /// The peer refused a child.
@@ -133,7 +139,10 @@ extension IKEEndpoint {
         let old = negotiation.replaces.flatMap { spi in sa.session?.index(inbound: spi) }
             .flatMap { sa.session?.children[$0] }
         // RFC 7296 §2.8.1: the peer rekeyed it, or deleted it after that; our request is void.
-        if negotiation.collision != nil { return }
+        if negotiation.collision != nil {
+            if missingTraffic(of: negotiation.child, sa) != nil { postpone(.createChild(negotiation.child), &sa) }
+            return
+        }
         if negotiation.replaces != nil, old == nil || old?.phase != .installed { return }
         switch error.type {
         case .invalidKEPayload:
@@ -146,7 +155,7 @@ extension IKEEndpoint {
                 negotiation.child, replacing: old, groups: negotiation.groups + [group.transformID], &sa)
         case .noAdditionalSAs, .singlePairRequired, .noProposalChosen, .tsUnacceptable, .invalidSyntax:
             let report = refusedChild(error.type, negotiation, configuration, .createChildSA, sa)
-            childFailed(negotiation.child, report, &sa)
+            childFailed(negotiation.child, first: negotiation.first, report, &sa)
             if error.type == .noAdditionalSAs, old != nil {
                 // RFC 7296 §2.8: where rekeying is refused, a new IKE SA takes over.
                 fail(&sa, report, .delete)
@@ -159,10 +168,11 @@ extension IKEEndpoint {
             // RFC 7296 §2.25: the SA is deleted silently, and a new one is made from scratch.
             guard let old, let index = sa.session?.index(inbound: old.inbound) else { return }
             removeChild(at: index, &sa)
-            addTask(.createChild(old.child), &sa)
+            makeAnew(old, &sa)
         default:
             childFailed(
-                negotiation.child, refusedChild(error.type, negotiation, configuration, .createChildSA, sa), &sa)
+                negotiation.child, first: negotiation.first,
+                refusedChild(error.type, negotiation, configuration, .createChildSA, sa), &sa)
         }
     }
 
@@ -189,7 +199,7 @@ extension IKEEndpoint {
                 endpoint.activateOutbound(at: next, &sa)
             }
             endpoint.startDelete([spi], &sa)
-            if child.phase == .installed { endpoint.addTask(.createChild(child.child), &sa) }
+            if child.phase == .installed { endpoint.makeAnew(child, &sa) }
         }
     }
 

@@ -61,10 +61,13 @@ extension IKEEndpoint {
         // Where none is wanted and the peer takes no IKE SA without one, the first of the configuration stands in.
         let index = sa.wanted.isEmpty ? 0 : sa.wanted.removeFirst()
         let child = configuration.children[index]
+        let first = missingTraffic(of: index, sa)
+        let offered = child.offered(first: first)
         return ChildNegotiation(
             child: index, spi: newSPI(owner: sa), replaces: nil,
-            proposals: childProposals(child, keyExchange: false), localSelectors: child.offeredLocalSelectors,
-            remoteSelectors: child.offeredRemoteSelectors, nonce: [], keyExchange: nil, groups: [])
+            proposals: childProposals(child, keyExchange: false), localSelectors: offered.local,
+            remoteSelectors: offered.remote, asked: child.offered(first: nil), first: first, nonce: [],
+            keyExchange: nil, groups: [])
     }
 
     /// CERTREQ for certificates of these authorities (RFC 7296 §3.7); nothing where no certificate is wanted.
@@ -137,11 +140,12 @@ extension IKEEndpoint {
                 outboundActive: true, &sa)
             reportEstablished(sa)
             if let report { effects.append(.report(report)) }
+            askFurther(child, &sa)
         } catch {
             let refusedByUs = contents.errors.isEmpty && contents.securityAssociation != nil
             forgetSPI(child.spi)
             reportEstablished(sa)
-            childFailed(child.child, error, &sa)
+            childFailed(child.child, first: child.first, error, &sa)
             if refusedByUs, let outbound = contents.securityAssociation?.proposals.first?.espSPI {
                 deleteUnwanted(child.spi, outbound, &sa)
             }

@@ -117,7 +117,7 @@ enum ConfigurationDifference {
 
     private static func change(_ label: String, _ before: Any, _ after: Any) -> ReloadPlan.KeyChange {
         // Its values have other names in the file.
-        if label == "anyToAny" { return ReloadPlan.KeyChange(key: "ts_shape") }
+        if label == "anyToAny" || label == "asksForPacket" { return ReloadPlan.KeyChange(key: "ts_shape") }
         return ReloadPlan.KeyChange(key: keyNames[label] ?? snakeCase(label), before: text(before), after: text(after))
     }
 
