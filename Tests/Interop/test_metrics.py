@@ -42,12 +42,12 @@ def test_what_a_collector_reads(lab, program):
     assert "9500" not in lab.run("b", "ss", "-ltn")
     assert lab.run("a", "ss", "-ltnH").split().count("127.0.0.1:9500") == 1
     assert "404" in lab.run("a", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://{ENDPOINT}/")
-    # A client that says nothing is cut off, and the next one is served.
+    # A client that says nothing holds nobody up.
     stalled = lab.start("a", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9500; sleep 20", log=a.log + ".y")
     time.sleep(0.2)
     began = time.monotonic()
     scrape(lab)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 1
     stalled.kill()
 
 

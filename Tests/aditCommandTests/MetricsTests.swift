@@ -3,6 +3,7 @@
 
 import AditWire
 import Foundation
+import Glibc
 import Testing
 
 @testable import Adit
@@ -80,6 +81,44 @@ import Testing
         #expect(answer.contains(body.isEmpty ? "Content-Length: 12\r\n" : "Content-Length: \(body.utf8.count)\r\n"))
     }
 
+    /// Clients that say nothing, or ask and do not read, hold nobody up, and are cut off.
+    @Test func slowClientsHoldNobodyUp() throws {
+        let port = try #require(LoopbackClient.freePort())
+        let server = try MetricsServer(Endpoint(IPAddress(v4: 0x7f00_0001), port: port), patience: .seconds(1))
+        defer { server.stop() }
+        // Larger than what the kernel takes for a reader that does not read.
+        let document = String(repeating: "0123456789abcdef", count: 1 << 20)
+        server.start { document }
+        let silent = (0..<5).map { _ in LoopbackClient(port) }
+        let lazy = (0..<5).map { _ in LoopbackClient(port) }
+        for client in lazy { client.send("GET /metrics HTTP/1.1\r\n\r\n") }
+        for byte in "GET /m" { silent[0].send(String(byte)) }
+        let began = ContinuousClock.now
+        let good = LoopbackClient(port)
+        good.send("GET /metrics HTTP/1.1\r\n\r\n")
+        let answer = good.receiveAll()
+        #expect(answer.count > document.utf8.count && answer.starts(with: Array("HTTP/1.1 200 OK".utf8)))
+        #expect(ContinuousClock.now - began < .milliseconds(900))
+        for client in silent { #expect(client.receiveAll().isEmpty) }
+        #expect(ContinuousClock.now - began < .seconds(5))
+        Thread.sleep(forTimeInterval: 1.5)
+        // They read at last, too late: what the kernel had is all there is.
+        for client in lazy { #expect(client.receiveAll().count < document.utf8.count) }
+    }
+
+    /// More clients than the server takes at a time are served when others have gone.
+    @Test func manyClients() throws {
+        let port = try #require(LoopbackClient.freePort())
+        let server = try MetricsServer(Endpoint(IPAddress(v4: 0x7f00_0001), port: port), patience: .milliseconds(300))
+        defer { server.stop() }
+        server.start { "the document" }
+        let silent = (0..<MetricsServer.clientLimit).map { _ in LoopbackClient(port) }
+        let good = LoopbackClient(port)
+        good.send("GET /metrics HTTP/1.1\r\n\r\n")
+        #expect(good.receiveAll().count > 12)
+        for client in silent { #expect(client.receiveAll().isEmpty) }
+    }
+
     @Test(arguments: ["127.0.0.1:9500", "[::1]:9500", "127.8.7.6:1"]) func anEndpointOnThisMachine(text: String) {
         let file = ConfigurationFile.parse(Array(good(text).utf8), file: "t.toml")
         #expect(file.errors.isEmpty && file.settings.metrics?.description == text)
@@ -104,5 +143,57 @@ import Testing
         local_ts = "10.1.0.0/16"
         remote_ts = "10.2.0.0/16"
         """
+    }
+}
+
+/// A client on this machine; gives up after ten seconds.
+private final class LoopbackClient {
+    private let descriptor: Int32
+
+    init(_ port: UInt16) {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var patience = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var address = Self.address(port)
+        _ = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ text: String) { _ = text.withCString { Glibc.send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) } }
+
+    func receiveAll() -> [UInt8] {
+        var all: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            guard count > 0 else { return all }
+            all += chunk[..<count]
+        }
+    }
+
+    static func freePort() -> UInt16? {
+        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        defer { close(probe) }
+        var address = address(0)
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(probe, $0, length) == 0 && getsockname(probe, $0, &length) == 0
+            }
+        }
+        return isBound ? UInt16(bigEndian: address.sin_port) : nil
+    }
+
+    private static func address(_ port: UInt16) -> sockaddr_in {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        return address
     }
 }

@@ -62,7 +62,8 @@ struct RunCommand: ParsableCommand {
         let server = try ControlServer(
             path: control.control ?? checked.settings.control ?? ControlSocketAddress.standard)
         defer { server.stop() }
-        let metrics = try checked.settings.metrics.map(MetricsServer.init)
+        let metrics = try checked.settings.metrics.map { endpoint throws(CommandFailure) in try MetricsServer(endpoint)
+        }
         defer { metrics?.stop() }
         let gateway: Gateway
         do {

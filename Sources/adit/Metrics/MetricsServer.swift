@@ -6,22 +6,25 @@ internal import Foundation
 internal import Glibc
 internal import Synchronization
 
-/// `GET /metrics` over HTTP/1.1 on a loopback address, for a collector on this machine: one request a connection, one
-/// connection after the other.
+/// `GET /metrics` over HTTP/1.1 on a loopback address, for a collector on this machine: one request a connection, all
+/// connections on one thread that waits for none of them.
 ///
 /// That is all of HTTP that a collector needs, so it is spoken here rather than by a library that brings the rest of it
-/// into a process that holds keys. What a client sends is bounded in bytes and in time, and is only compared.
+/// into a process that holds keys. What a client sends is bounded in bytes and in time, and is only compared; how long
+/// it may take to read is bounded too, and so is the number of clients.
 final class MetricsServer: Sendable {
-    /// Bytes of a request's head at the most.
-    static let requestLimit = 8192
-    /// How long a client may take for its request, and for reading a piece of the answer.
-    static let patience = 2
+    /// Clients at a time; more wait in the kernel until one has gone, as each does after twice its patience.
+    static let clientLimit = 16
+    /// How long a client may take for its request, and then for reading the answer.
+    static let patience: Duration = .seconds(2)
 
+    private let patience: Duration
     private let descriptor: Int32
     private let isStopping = Atomic(false)
 
     /// Listens on `endpoint`.
-    init(_ endpoint: Endpoint) throws(CommandFailure) {
+    init(_ endpoint: Endpoint, patience: Duration = patience) throws(CommandFailure) {
+        self.patience = patience
         var hints = unsafe addrinfo()
         unsafe hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -32,7 +35,9 @@ final class MetricsServer: Sendable {
         else { throw .failed("cannot listen for metrics on \(endpoint): no such address") }
         defer { unsafe freeaddrinfo(list) }
         descriptor = unsafe socket(
-            entry.pointee.ai_family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            entry.pointee.ai_family,
+            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue),
+            0)
         var one: Int32 = 1
         unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
         guard unsafe bind(descriptor, entry.pointee.ai_addr, entry.pointee.ai_addrlen) == 0,
@@ -48,16 +53,49 @@ final class MetricsServer: Sendable {
     /// Starts to answer with what `document` makes.
     func start(_ document: @escaping @Sendable () -> String) {
         Thread.detachNewThread { [self] in
-            while !isStopping.load(ordering: .acquiring) {
-                let client = accept(descriptor, nil, nil)
-                if client >= 0 {
-                    serve(client, document)
-                    close(client)
-                } else if errno != EINTR, !isStopping.load(ordering: .acquiring) {
-                    usleep(100_000)
-                }
-            }
+            var clients: [MetricsClient] = []
+            while !isStopping.load(ordering: .acquiring) { turn(&clients, document) }
+            for client in clients { close(client.descriptor) }
             close(descriptor)
+        }
+    }
+
+    /// Waits until something can be done for somebody, and does it.
+    private func turn(_ clients: inout [MetricsClient], _ document: () -> String) {
+        var waits = clients.map { pollfd(fd: $0.descriptor, events: $0.events, revents: 0) }
+        let takesMore = clients.count < Self.clientLimit
+        if takesMore { waits.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)) }
+        let now = ContinuousClock.now
+        let timeout = clients.map { $0.deadline - now }.min().map { max($0, .zero) / Duration.milliseconds(1) }
+        // SAFETY: the array is lent for the call.
+        let ready = unsafe poll(&waits, nfds_t(waits.count), timeout.map { Int32(clamping: Int($0) + 1) } ?? -1)
+        guard ready >= 0 else {
+            if errno != EINTR { usleep(100_000) }
+            return
+        }
+        for index in clients.indices.reversed() {
+            if waits[index].revents != 0 { clients[index].advance(patience, document) }
+            if clients[index].isDone || clients[index].deadline <= ContinuousClock.now {
+                close(clients[index].descriptor)
+                clients.remove(at: index)
+            }
+        }
+        if takesMore, let listener = waits.last, listener.revents != 0 { take(&clients) }
+    }
+
+    private func take(_ clients: inout [MetricsClient]) {
+        while clients.count < Self.clientLimit {
+            let client = accept(descriptor, nil, nil)
+            guard client >= 0 else {
+                let isEmpty = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED
+                if !isEmpty, !isStopping.load(ordering: .acquiring) { usleep(100_000) }
+                return
+            }
+            guard fcntl(client, F_SETFL, O_NONBLOCK) == 0, fcntl(client, F_SETFD, FD_CLOEXEC) == 0 else {
+                close(client)
+                continue
+            }
+            clients.append(MetricsClient(client, deadline: ContinuousClock.now + patience))
         }
     }
 
@@ -65,40 +103,6 @@ final class MetricsServer: Sendable {
     func stop() {
         guard !isStopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
         shutdown(descriptor, Int32(SHUT_RDWR))
-    }
-
-    private func serve(_ client: Int32, _ document: () -> String) {
-        var limit = timeval(tv_sec: Self.patience, tv_usec: 0)
-        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-            unsafe setsockopt(client, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
-        }
-        guard let head = Self.receiveHead(client) else { return }
-        var rest = Array(Self.answer(to: head, document).utf8)[...]
-        while !rest.isEmpty {
-            // SAFETY: the pointer is used only during the call.
-            let count = unsafe rest.withUnsafeBytes {
-                unsafe send(client, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
-    }
-
-    /// Everything up to the empty line; nil when it does not come in time, or is too long.
-    private static func receiveHead(_ client: Int32) -> [UInt8]? {
-        var head: [UInt8] = []
-        let deadline = ContinuousClock.now + .seconds(patience)
-        let end = Array("\r\n\r\n".utf8)
-        while head.count <= requestLimit, ContinuousClock.now < deadline {
-            var chunk = [UInt8](repeating: 0, count: 2048)
-            let count = unsafe recv(client, &chunk, chunk.count, 0)
-            guard count > 0 else { return nil }
-            // The end may have been cut: look from a little before what is new.
-            let from = max(0, head.count - end.count)
-            head += chunk[..<count]
-            if head[from...].firstRange(of: end) != nil { return head }
-        }
-        return nil
     }
 
     /// The whole response to a request.
