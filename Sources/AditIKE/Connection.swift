@@ -45,6 +45,9 @@ struct Connection: Sendable {
     var hasFailed = false
     /// Why the last attempt of either side failed; nil after a success.
     var lastFailure: FailureReport?
+    /// Why a peer that proved nothing was refused last: anybody can bring that about, so it is shown only where there
+    /// is nothing of our own to show.
+    var unprovenFailure: FailureReport?
 
     init(id: ConnectionID, configuration: ConnectionConfiguration) {
         self.id = id

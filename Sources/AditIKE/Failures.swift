@@ -26,7 +26,7 @@ extension IKEEndpoint {
             if let id { lost(id, children: children, lived: lived, deadPeer: report.code == .deadPeer) }
         case .halfOpen:
             end(&sa, farewell)
-            noteFailure(report, sa)
+            noteFailure(report, sa, isProven: sa.isPeerProven)
         case .closing(let closing): forget(&sa, closing.firstMessage)
         case .gone: break
         }
@@ -49,10 +49,14 @@ extension IKEEndpoint {
     }
 
     /// Records and tells a failure that leaves the connection's plans as they are.
-    mutating func noteFailure(_ report: FailureReport, _ sa: IKESA) {
+    mutating func noteFailure(_ report: FailureReport, _ sa: IKESA, isProven: Bool = true) {
         // A half-open IKE SA belongs to no connection yet, but its report may name the one that the peer meant.
         if let id = sa.connection ?? report.connection.flatMap({ connections.id(named: $0) }) {
-            connections[id]?.lastFailure = report
+            if isProven {
+                connections[id]?.lastFailure = report
+            } else {
+                connections[id]?.unprovenFailure = report
+            }
         }
         effects.append(.report(.failed(report)))
     }

@@ -30,6 +30,8 @@ struct IKESA: Sendable {
     var wanted: [Int] = []
     /// The low byte of its inbound ESP SPIs: random for the first IKE SA, inherited by its successors.
     var steeringByte: UInt8 = 0
+    /// Responder: the peer has proved who it is.
+    var isPeerProven = false
     /// The IKE SA whose place this one takes when it is established: the peers authenticate anew.
     var reauthenticates: IKESPI?
     /// The IKE SA that it was made to replace by a rekey.
@@ -170,6 +172,8 @@ struct Session: Sendable {
     var rekeyAt: Timestamp?
     /// When something authenticated last arrived, on the IKE SA or on one of its children.
     var lastInbound: Timestamp
+    /// How long nothing may come before the peer is asked whether it lives: about `dpd_delay`; nil for ever.
+    var livenessDelay: Duration?
     var children: [ChildSA] = []
     /// What will be asked, in order; ``taskLimit`` at the most.
     var tasks: [IKETask] = []

@@ -62,6 +62,11 @@ extension IKEEndpoint {
         duration - duration / 10 * Double(entropy.integer32() % 1000) / 1000
     }
 
+    /// `duration` plus or minus up to a tenth.
+    func near(_ duration: Duration) -> Duration {
+        duration * (0.9 + Double(entropy.integer32() % 1000) / 5000)
+    }
+
     /// `duration` plus or minus up to a quarter.
     func spread(_ duration: Duration) -> Duration {
         duration * (0.75 + Double(entropy.integer32() % 1000) / 2000)

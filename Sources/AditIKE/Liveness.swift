@@ -94,9 +94,7 @@ extension IKEEndpoint {
     /// The liveness timer ran out: the peer is asked when nothing came from it for that long.
     mutating func checkLiveness(_ spi: IKESPI) {
         withIKESA(spi) { endpoint, sa in
-            guard let session = sa.session, let id = sa.connection,
-                let delay = endpoint.connections[id]?.configuration.dpdDelay, delay > .zero
-            else { return }
+            guard let session = sa.session, let delay = session.livenessDelay else { return }
             let due = session.lastInbound + delay
             guard due <= endpoint.now else {
                 endpoint.timers.set(.liveness(spi), at: due)

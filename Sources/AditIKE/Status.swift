@@ -27,7 +27,7 @@ extension IKEEndpoint {
         return ConnectionStatus(
             name: connection.configuration.name, state: state(of: connection),
             ikeSA: (sas.last { $0.session?.handover == nil } ?? sas.last).flatMap { status(of: $0) },
-            children: children, lastFailure: connection.lastFailure)
+            children: children, lastFailure: connection.lastFailure ?? connection.unprovenFailure)
     }
 
     private func state(of connection: Connection) -> ConnectionStatus.State {

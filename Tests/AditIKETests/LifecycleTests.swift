@@ -9,6 +9,24 @@ import Testing
 @testable import AditIKE
 
 @Suite struct LifecycleTests {
+    @Test("liveness checks of tunnels that came up at once drift apart, by a tenth of dpd_delay at the most")
+    func livenessIsSpread() {
+        var delays: Set<Duration> = []
+        for seed in 1320..<1340 as Range<UInt64> {
+            let pair = IKEPair(seed: seed, Sides.pair { ours, _ in ours.dpdDelay = .seconds(30) })
+            #expect(pair.connect())
+            let (sent, began) = (pair.nodes[0].sent.count, pair.time)
+            #expect(pair.run(40) { pair.nodes[0].sent.count > sent })
+            let delay = pair.time - began
+            #expect(delay >= .milliseconds(26_900) && delay <= .seconds(33), "\(delay)")
+            delays.insert(delay)
+            // Asked again as long as nothing comes, and answered: the tunnel lives.
+            pair.run(100)
+            #expect(pair.nodes.allSatisfy { $0.established() })
+        }
+        #expect(delays.count >= 15, "\(delays)")
+    }
+
     @Test("INITIAL_CONTACT after a crash replaces what the peer still has (RFC 7296 §2.4)")
     func initialContact() {
         let sides = Sides.pair()

@@ -47,6 +47,10 @@ import Testing
         pair.event(.datagram(bytes, local: path.local, remote: path.remote), 0)
     }
 
+    private func newest(_ pair: IKEPair, _ node: Int) -> IKESA? {
+        pair.nodes[node].endpoint.ikeSAs.spis.last.flatMap { pair.nodes[node].endpoint.ikeSAs[$0] }
+    }
+
     private func mobility(_ pair: IKEPair, _ node: Int) -> Mobility? {
         pair.nodes[node].endpoint.ikeSAs.spis.last.flatMap { pair.nodes[node].endpoint.ikeSAs[$0]?.mobility }
     }
@@ -199,6 +203,45 @@ import Testing
         #expect(ask(pair, [told], remote: moved) == [])
         skip(pair, 0)
         #expect(ask(pair, [notify(.updateSAAddresses), told]) == [])
+    }
+
+    @Test("IKE_AUTH over a translated path where no NAT is allowed: refused by the responder, without an SA (§3.9)")
+    func unexpectedNATWithAuthentication() throws {
+        let pair = Both.pair(709)
+        pair.command(.initiate(connection: "c", child: nil), 0)
+        #expect(pair.run(5) { pair.nodes[0].sent.last?[18] == ExchangeType.ikeAuth.rawValue })
+        let (ours, theirs) = (newest(pair, 0), newest(pair, 1))
+        let question = try #require(pair.nodes[0].sent.last)
+        guard let ours, let keying = ours.keying, let opened = try theirs?.keying?.opener.open(question),
+            case .payloads(let payloads) = opened.content
+        else {
+            Issue.record("the request cannot be opened")
+            return
+        }
+        let told = MobilityNotifies.noNATs(
+            Path(local: Endpoint(Both.a1, port: 4500), remote: Endpoint(Both.b1, port: 4500)))
+        let header = pair.nodes[0].endpoint.header(.ikeAuth, response: false, id: 1, ours)
+        let request = try #require(keying.sealer.seal(header, payloads + [told]))
+        let before = pair.nodes[1].sent.count
+        pair.event(
+            .datagram(
+                request, local: Endpoint(Both.b1, port: 4500), remote: Endpoint(Both.a1, port: 30_000)), 1)
+        #expect(pair.nodes[1].sent.count == before + 1)
+        let response = try #require(pair.nodes[1].sent.last)
+        guard case .payloads(let answered) = try keying.opener.open(response).content else {
+            Issue.record("the answer cannot be opened")
+            return
+        }
+        #expect(answered == [notify(.unexpectedNATDetected)])
+        #expect(!pair.nodes[1].established() && pair.nodes[1].children.isEmpty)
+        // The initiator begins again (§3.9), and comes through where nothing is changed on the way.
+        pair.event(
+            .datagram(response, local: Endpoint(Both.a1, port: 4500), remote: Endpoint(Both.b1, port: 4500)), 0)
+        #expect(pair.nodes[0].failures.first?.message.contains("UNEXPECTED_NAT_DETECTED") == true, "\(pair.story)")
+        #expect(pair.nodes[0].children.isEmpty)
+        pair.command(.initiate(connection: "c", child: nil), 0)
+        #expect(pair.run(10) { pair.nodes.allSatisfy { $0.established() } }, "\(pair.story)")
+        #expect(pair.mirrored() == nil && pair.problems == [])
     }
 
     @Test("NAT detection is answered with NAT detection of the path that the request took (§3.8)")

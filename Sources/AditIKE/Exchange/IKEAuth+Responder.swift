@@ -46,6 +46,7 @@ extension IKEEndpoint {
                 let algorithm = try theirs.verify(
                     authentication, connection.configuration, identification, &certificates)
                 sa.connection = connection.id
+                sa.isPeerProven = true
                 accept(contents, open, connection.configuration, remoteID, algorithm, arrival, &sa)
                 return
             } catch {

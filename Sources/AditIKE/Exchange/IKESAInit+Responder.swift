@@ -56,7 +56,7 @@ extension IKEEndpoint {
             return
         }
         let report = takenDown(down.configuration.name, .ikeSAInit, remote)
-        connections[down.id]?.lastFailure = report
+        connections[down.id]?.unprovenFailure = report
         effects.append(.report(.failed(report)))
     }
 
@@ -170,7 +170,7 @@ extension IKEEndpoint {
         guard answered, let mismatch, unauthenticatedReports.take(now) else { return }
         let report = noProposal(connection.configuration.name, .ikeSAInit, mismatch, request.remote)
         // Not authenticated: it explains a connection that is not up, and changes nothing else.
-        if connection.established.isEmpty { connections[connection.id]?.lastFailure = report }
+        if connection.established.isEmpty { connections[connection.id]?.unprovenFailure = report }
         effects.append(.report(.failed(report)))
     }
 
