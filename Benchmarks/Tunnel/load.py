@@ -12,9 +12,13 @@ time, again and again, so that what arrived while the sender was sending can be 
     python3 load.py sink PORT                                           prints until its end: moment (ns), arrived
 """
 import ctypes
+import os
 import socket
 import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "Tests", "Interop"))
+from mmsghdr import Message, Vector  # noqa: E402
 
 UDP_SEGMENT = 103
 SO_SNDBUFFORCE = 32
@@ -23,23 +27,6 @@ SAMPLE_SECONDS = 0.01
 BURST_LIMIT = 64
 BYTES_LIMIT = 60_000  # of one segmented send
 BURSTS_PER_SECOND = 4_000
-
-
-class Vector(ctypes.Structure):
-    """struct iovec"""
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-
-class Header(ctypes.Structure):
-    """struct msghdr"""
-    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint32), ("vectors", ctypes.c_void_p),
-                ("vector_count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
-                ("flags", ctypes.c_int)]
-
-
-class Message(ctypes.Structure):
-    """struct mmsghdr"""
-    _fields_ = [("header", Header), ("sent", ctypes.c_uint32)]
 
 
 def one_by_one(out, sizes, burst):

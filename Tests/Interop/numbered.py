@@ -18,6 +18,7 @@ import sys
 import time
 
 from lab import LabError, end, wait_until
+from mmsghdr import Message, Vector
 
 SO_RCVBUFFORCE = 33
 SO_SNDBUFFORCE = 32
@@ -27,23 +28,6 @@ SIZE = 64
 BATCH = 256
 BURSTS_PER_SECOND = 1000
 NUMBERS_LIMIT = 1 << 24
-
-
-class Vector(ctypes.Structure):
-    """struct iovec"""
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-
-class Header(ctypes.Structure):
-    """struct msghdr"""
-    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint32), ("vectors", ctypes.c_void_p),
-                ("vector_count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
-                ("flags", ctypes.c_int)]
-
-
-class Message(ctypes.Structure):
-    """struct mmsghdr"""
-    _fields_ = [("header", Header), ("length", ctypes.c_uint32)]
 
 
 class Slots:
