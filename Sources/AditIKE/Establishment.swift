@@ -98,9 +98,10 @@ extension IKEEndpoint {
     mutating func unregister(_ sa: IKESA) {
         let own: [IKETimer] = [
             .liveness(sa.spi), .keepalive(sa.spi), .rekeyIKE(sa.spi), .retry(sa.spi),
-            .reauthenticate(sa.spi), .handover(sa.spi),
+            .reauthenticate(sa.spi),
         ]
         for timer in own { timers.cancel(timer) }
+        forgetLeaving(sa)
         leaveContacts(sa)
         guard let id = sa.connection, let session = sa.session else { return }
         connections[id]?.established[sa.spi] = nil

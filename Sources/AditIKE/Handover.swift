@@ -21,12 +21,13 @@ extension IKEEndpoint {
         sa.session?.tasks.removeAll { $0.isPlan }
         sa.session?.postponed.removeAll { $0.isPlan }
         putToRest(sa)
-        timers.set(.handover(sa.spi), at: now)
         if reason != .reauthenticated { addTask(.liveness, &sa) }
     }
 
-    /// Stops what would renew an IKE SA that is left.
+    /// Watches an IKE SA that is left, and stops what would renew it.
     mutating func putToRest(_ sa: IKESA) {
+        if let key = peerKey(of: sa) { leaving[key, default: []].insert(sa.spi) }
+        timers.set(.handover(sa.spi), at: now)
         timers.cancel(.rekeyIKE(sa.spi))
         timers.cancel(.reauthenticate(sa.spi))
         for child in sa.session?.children ?? [] {
@@ -41,7 +42,7 @@ extension IKEEndpoint {
             let configuration = connections[id]?.configuration
         else { return }
         sa.session?.handover = nil
-        timers.cancel(.handover(sa.spi))
+        forgetLeaving(sa)
         if let due = session.reauthAt { timers.set(.reauthenticate(sa.spi), at: max(due, now + Self.reauthInterval)) }
         if let due = session.rekeyAt { timers.set(.rekeyIKE(sa.spi), at: max(due, now)) }
         for child in session.children where child.phase == .installed {
@@ -50,6 +51,13 @@ extension IKEEndpoint {
         }
         for child in handover.unfinished { addTask(.createChild(child), &sa) }
         if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: now) }
+    }
+
+    /// An IKE SA is no longer left: it stays, or is gone.
+    mutating func forgetLeaving(_ sa: IKESA) {
+        timers.cancel(.handover(sa.spi))
+        guard let key = peerKey(of: sa), leaving[key]?.remove(sa.spi) != nil else { return }
+        if leaving[key]?.isEmpty ?? false { leaving[key] = nil }
     }
 
     /// The IKE SA that takes over from one that is left, or that remains when one goes.
@@ -84,7 +92,9 @@ extension IKEEndpoint {
 
     /// Something changed on an IKE SA that others may be waiting for.
     mutating func reviewHandovers(_ sa: IKESA) {
-        for spi in rivals(of: sa) where ikeSAs[spi]?.session?.handover != nil { timers.set(.handover(spi), at: now) }
+        guard !leaving.isEmpty, let key = peerKey(of: sa) else { return }
+        let left = (leaving[key] ?? []).sorted { $0.rawValue < $1.rawValue }
+        for spi in left where spi != sa.spi { timers.set(.handover(spi), at: now) }
     }
 
     /// Closes an IKE SA from which another one has taken over.
@@ -220,8 +230,8 @@ extension IKEEndpoint {
 
     /// The peer sends on a Child SA: where another IKE SA is left for this one, so do we.
     mutating func follow(_ child: ChildSA, _ sa: inout IKESA) {
-        guard child.isInUse, sa.session?.handover == nil,
-            rivals(of: sa).contains(where: { ikeSAs[$0]?.session?.handover != nil })
+        guard child.isInUse, sa.session?.handover == nil, !leaving.isEmpty, let key = peerKey(of: sa),
+            leaving[key] != nil
         else { return }
         takeOver(child, &sa)
     }

@@ -17,6 +17,8 @@ public struct IKEEndpoint: Sendable {
     var outboundSPIs: [SPI: [SPI]] = [:]
     /// The authenticated IKE SAs of each peer of a connection.
     var peers: [PeerKey: [IKESPI]] = [:]
+    /// Those among them from which another one takes over.
+    var leaving: [PeerKey: Set<IKESPI>] = [:]
     /// The IKE SAs, of all connections, to each peer that IKE_AUTH went to or came from.
     var contacts: [Contact: Set<IKESPI>] = [:]
     var halfOpen = HalfOpenTable()

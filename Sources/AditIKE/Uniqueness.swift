@@ -60,6 +60,12 @@ extension IKEEndpoint {
         return others.first.flatMap { ikeSAs[$0]?.remote }
     }
 
+    /// The peer of an authenticated IKE SA, as its connection knows it.
+    func peerKey(of sa: IKESA) -> PeerKey? {
+        guard let id = sa.connection, let session = sa.session else { return nil }
+        return PeerKey(connection: id, identity: session.remoteID)
+    }
+
     /// The other authenticated IKE SAs to the same peer, the oldest first.
     func rivals(of sa: IKESA) -> [IKESPI] {
         guard let id = sa.connection, let session = sa.session else { return [] }

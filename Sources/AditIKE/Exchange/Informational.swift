@@ -56,9 +56,9 @@ extension IKEEndpoint {
         let children = sa.session?.children.map(\.child) ?? []
         let lived = sa.session.map { now - $0.establishedAt } ?? .zero
         let unfinished = unfinished(sa)
-        let other = survivor(of: sa)
+        let other = isUnique(sa) ? survivor(of: sa) : nil
         close(&sa, .linger, reason: "the peer deleted it")
-        if let other, isUnique(sa) { ask(other, for: unfinished) }
+        if let other { ask(other, for: unfinished) }
         // With another IKE SA to the connection's peer nothing was lost.
         guard let id, connections[id]?.established.isEmpty ?? false else { return }
         lost(id, children: children, lived: lived, deadPeer: false)

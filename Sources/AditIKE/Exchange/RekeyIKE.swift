@@ -244,7 +244,6 @@ extension IKEEndpoint {
             if let handover = session.handover {
                 new.session?.handover = handover
                 endpoint.putToRest(new)
-                endpoint.timers.set(.handover(spi), at: endpoint.now)
             }
             for task in session.tasks + session.postponed where task != .rekeyIKE && task != .liveness {
                 new.session?.add(task)
