@@ -3,6 +3,7 @@
 
 internal import AditESP
 internal import AditIKE
+internal import AditWire
 
 extension GatewayConfiguration {
     /// Throws ``GatewayError/Code/invalidConfiguration`` where a value is outside of what its documentation allows;
@@ -50,10 +51,31 @@ extension GatewayConfiguration {
         let selectorLimit = TrafficSelectorNarrowing.selectorLimit
         try require(child.localSelectors.count, in: 1...selectorLimit, "\(place): number of localSelectors")
         try require(child.remoteSelectors.count, in: 1...selectorLimit, "\(place): number of remoteSelectors")
+        let pairs = blockPairs(child)
+        try require(
+            pairs <= SATable.blockPairLimit,
+            "\(place): the local and remote selectors make \(pairs) pairs of address blocks; allowed are "
+                + "\(SATable.blockPairLimit): use fewer or wider ones, or several children")
         try check(child.proposals, for: .esp, "\(place): proposals")
         try require(child.replayWindow, in: 64...65_536, "\(place): replayWindow")
         try check(child.rekeyTime, "\(place): rekeyTime")
         try check(child.inactivity, "\(place): inactivity")
+    }
+
+    /// A range of addresses is several blocks; each local one goes with each remote one of its family and protocol.
+    private static func blockPairs(_ child: ChildConfiguration) -> Int {
+        let remotes = child.remoteSelectors.map { (selector: $0, blocks: $0.prefixes.count) }
+        return child.localSelectors.reduce(0) { pairs, local in
+            let blocks = local.prefixes.count
+            return pairs
+                + remotes.reduce(0) { sum, remote in
+                    let other = remote.selector.ipProtocol
+                    let fits =
+                        remote.selector.family == local.family
+                        && (local.ipProtocol == other || local.ipProtocol == 0 || other == 0)
+                    return fits ? sum + blocks * remote.blocks : sum
+                }
+        }
     }
 
     private static func check(

@@ -149,6 +149,19 @@ public enum SATableError: Error, Hashable, Sendable {
     case crypto(CryptoError)
 }
 
+extension SATableError: CustomStringConvertible {
+    /// What is the matter, in words.
+    public var description: String {
+        switch self {
+        case .full: "the table of SAs is full"
+        case .duplicateSPI: "its SPI is in use"
+        case .reservedSPI: "its SPI is a reserved one"
+        case .tooManySelectors: "its traffic selectors make too many pairs of address blocks"
+        case .crypto(let error): "\(error)"
+        }
+    }
+}
+
 /// What one pair of SAs carried; inner bytes.
 public struct SACounters: Hashable, Sendable {
     /// Packets received, authenticated and delivered.

@@ -38,6 +38,9 @@ internal import Synchronization
     /// The most workers: each has an IV space of its own, numbered in one octet.
     public static let workerLimit = 256
 
+    /// The most pairs of a local and a remote address block (CIDR) that the selectors of one SA or policy may make.
+    public static let blockPairLimit = PolicyExpansion.limit
+
     /// How many workers read the table.
     public let workers: Int
     /// How many pairs of SAs it may hold.

@@ -284,7 +284,8 @@ extension IKEEndpoint {
     func notInstalled(_ reason: String, _ sa: IKESA) -> FailureReport {
         report(
             sa, .limitReached, stage(of: sa), "the data plane cannot take the Child SA: \(reason)",
-            "Reduce the number of Child SAs, or check that esp_proposals are enabled in the system's OpenSSL.")
+            "Use fewer or wider selectors in local_ts and remote_ts, or fewer Child SAs; or check that esp_proposals "
+                + "are enabled in the system's OpenSSL.")
     }
 
     /// A connection that can only wait.

@@ -174,6 +174,11 @@ private let secret = Array("a secret of twenty bytes".utf8)
         expect("number of proposals") { $0.connections[0].children[0].proposals = [] }
         expect("other of IKE and ESP") { $0.connections[0].children[0].proposals = Proposal.defaultIKE }
         expect("remoteSelectors") { $0.connections[0].children[0].remoteSelectors = [] }
+        expect("10000 pairs of address blocks") { configuration in
+            let many = { (second: Int) in (0..<100).compactMap { TrafficSelector("10.\(second).\($0).0/24") } }
+            configuration.connections[0].children[0].localSelectors = many(1)
+            configuration.connections[0].children[0].remoteSelectors = many(2)
+        }
         expect("replayWindow") { $0.connections[0].children[0].replayWindow = 63 }
         expect("reauthTime") { $0.connections[0].reauthTime = .seconds(-1) }
         expect("rekeyTime") { $0.connections[0].children[0].rekeyTime = .seconds(Int64.max) }

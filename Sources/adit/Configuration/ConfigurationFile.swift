@@ -79,6 +79,11 @@ struct ConfigurationFile {
             problems.error(["connections"], "no connection; at least one [connections.NAME] is needed")
         }
         ConnectionSection.compare(gateway.connections, problems)
+        if !problems.hasErrors {
+            do {
+                try gateway.check()
+            } catch { problems.error(["connections"], error.description) }
+        }
         return ConfigurationFile(
             gateway: problems.hasErrors ? nil : gateway, settings: settings, problems: problems.sorted)
     }
