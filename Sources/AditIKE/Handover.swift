@@ -257,11 +257,18 @@ extension Session {
     fileprivate func carries(_ other: Session, missing: Set<Int>) -> Bool {
         other.children.allSatisfy { child in
             child.phase != .installed
-                || children.contains {
-                    $0.child == child.child && $0.isInUse && isKnown($0)
-                        && (!missing.contains(child.child) || $0.passed.covers(child.passed))
-                }
+                || (!isAsking(for: child.child)
+                    && children.contains {
+                        $0.child == child.child && $0.isInUse && isKnown($0)
+                            && (!missing.contains(child.child) || $0.passed.covers(child.passed))
+                    })
         }
+    }
+
+    /// Whether we are asking for a child: the peer may have made it, and given up one of its own for it, while its
+    /// answer is still on the way.
+    private func isAsking(for child: Int) -> Bool {
+        if case .child(let negotiation) = exchange { negotiation.child == child } else { false }
     }
 
     /// Where the Child SA is that a child is sent on: not a successor that the peer may not have.
