@@ -82,6 +82,7 @@ extension IKEEndpoint {
         if isAnew || isUnique(sa) {
             if initialContact, sa.role == .responder, !isAnew { closeForgotten(sa) }
             let winner = isAnew ? sa.spi : winner(sa)
+            closeSurplus(sa, except: winner)
             let others = rivals(of: sa)
             for spi in others where spi != winner {
                 withIKESA(spi) { $0.leave(&$1, isAnew ? .reauthenticated : .replaced) }
@@ -97,6 +98,13 @@ extension IKEEndpoint {
             }
         }
         cancelWeakerAttempt(sa)
+    }
+
+    /// A peer that authenticates again and again, and lets nothing go, does not fill the table: its oldest go at once.
+    private mutating func closeSurplus(_ sa: IKESA, except winner: IKESPI) {
+        for spi in rivals(of: sa).dropLast(Self.rivalLimit) where spi != winner {
+            withIKESA(spi) { $0.close(&$1, .none, reason: "replaced by newer IKE SAs to the same peer") }
+        }
     }
 
     /// RFC 7296 §2.4: the peer has lost what it had; nothing is said on the old IKE SAs.
@@ -145,6 +153,8 @@ extension IKEEndpoint {
         timers.set(.initiate(id), at: now)
     }
 
+    /// IKE SAs to one peer beside a new one, where one is meant to stay.
+    private static let rivalLimit = 4
     /// Longer than a handshake takes whose messages are all lost but the last repetition.
     private static let overlapWindow: Duration = .seconds(120)
 }

@@ -36,6 +36,30 @@ import Testing
         #expect(pair.problems == [])
     }
 
+    @Test("replace: a peer that authenticates again and again keeps a few IKE SAs only")
+    func surplus() {
+        let pair = triple(.replace, seed: 905)
+        var eager = pair.nodes[2].endpoint.connections.ids.compactMap {
+            pair.nodes[2].endpoint.connections[$0]?.configuration
+        }
+        // It says no INITIAL_CONTACT, and never deletes anything.
+        eager[0].unique = .never
+        var most = 0
+        for seed in 100..<112 {
+            pair.nodes[2] = Node(
+                "C", pair.nodes[2].address,
+                IKEEndpoint(connections: eager, entropy: SeededEntropy(UInt64(seed)).source))
+            pair.command(.initiate(connection: "c", child: nil), 2)
+            pair.run(0.5)
+            #expect(pair.nodes[2].established(), "\(pair.story)")
+            most = max(most, pair.nodes[1].endpoint.ikeSACount)
+        }
+        #expect(most > 3 && most <= 6)
+        // Those that are left only receive, and go.
+        pair.run(120)
+        #expect(pair.nodes[1].endpoint.ikeSACount == 1 && pair.nodes[1].children.count == 1)
+    }
+
     @Test("keep: a second one is refused while the first lives, and told why")
     func keep() {
         let pair = triple(.keep, seed: 901)
