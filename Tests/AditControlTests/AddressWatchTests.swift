@@ -3,6 +3,7 @@
 
 import AditLinux
 import AditWire
+import Glibc
 import Testing
 
 @testable import AditControl
@@ -14,6 +15,10 @@ import Testing
     @Test(.enabled(if: canUseNamespaces, "needs root, namespaces and /dev/net/tun"))
     func aBurstOfChangesIsToldOnce() throws {
         try inNamespace {
+            // Else the device has an address of its own, some time after it is up.
+            let file = try #require(fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w"))
+            fputs("1", file)
+            fclose(file)
             let netlink = try Netlink()
             let device = try TUNDevice(.init(name: "aw0"))
             try netlink.setUp(true, link: device.index)
