@@ -25,12 +25,12 @@ extension Identity: LosslessStringConvertible {
             self = .email(String(name))
         } else if let address = IPAddress(description) {
             self = .address(address)
-        } else if text.contains("="), let name = DistinguishedName(description)?.der,
+        } else if Self.has("=", text), let name = DistinguishedName(description)?.der,
             Self.dataLengths.contains(name.count)
         {
             self = .distinguishedName(name)
-        } else if Self.isName(text.utf8), !text.contains("="), !text.contains(":"), !text.contains("%") {
-            self = text.contains("@") ? .email(description) : .fqdn(description)
+        } else if Self.isName(text.utf8), !Self.has("=", text), !Self.has(":", text), !Self.has("%", text) {
+            self = Self.has("@", text) ? .email(description) : .fqdn(description)
         } else {
             return nil
         }
@@ -53,6 +53,11 @@ extension Identity: LosslessStringConvertible {
         guard let name = DistinguishedName(der: bytes) else { return nil }
         let text = name.description
         return DistinguishedName(text) == name ? text : nil
+    }
+
+    /// As a scalar: a combining mark after it would make another character of it.
+    private static func has(_ scalar: Unicode.Scalar, _ text: Substring) -> Bool {
+        text.unicodeScalars.contains(scalar)
     }
 
     private static func drop(_ prefix: String, _ text: Substring) -> Substring? {
