@@ -61,7 +61,10 @@ extension DistinguishedName: LosslessStringConvertible {
 
     private static func trimmed(_ text: Substring) -> Substring {
         var scalars = text.unicodeScalars.drop { $0 == " " }
-        while scalars.last == " ", scalars.dropLast().last != "\\" { scalars.removeLast() }
+        // A backslash before it takes the last space, unless it is taken itself.
+        while scalars.last == " ", scalars.dropLast().reversed().prefix(while: { $0 == "\\" }).count % 2 == 0 {
+            scalars.removeLast()
+        }
         return Substring(scalars)
     }
 
