@@ -7,8 +7,9 @@ internal import AditWire
 ///
 /// A worker that is woken runs at once, before the thread that woke it: a round trip stays short however busy the
 /// processors are. But a program that sends datagrams one by one would be interrupted for each of them, and then the
-/// switches cost more than the packets (`PinnedThread/isPatient`). So a worker is patient from ``crowded`` arrivals a
-/// second on (a super-packet, or a run of datagrams, is one), and no longer when there are fewer than ``sparse``.
+/// switches cost more than the packets. So a worker is patient (`PinnedThread/setPatient(_:)`) from ``crowded``
+/// arrivals a second on (a super-packet, or a run of datagrams, is one), and no longer when there are fewer than
+/// ``sparse``.
 ///
 /// One worker's, not thread-safe.
 struct ArrivalRate {
