@@ -63,22 +63,38 @@ package final class KeyLog: Sendable {
     private static func ikeNames(_ suite: CipherSuite) -> (cipher: String, integrity: String)? {
         switch suite {
         case .aesGCM16(let key): ("AES-GCM-\(key.rawValue) with 16 octet ICV [RFC5282]", "NONE [RFC4306]")
-        case .aesCBC(let key, .hmacSHA1_96): ("AES-CBC-\(key.rawValue) [RFC3602]", "HMAC_SHA1_96 [RFC2404]")
-        case .aesCBC(let key, .hmacSHA256_128): ("AES-CBC-\(key.rawValue) [RFC3602]", "HMAC_SHA2_256_128 [RFC4868]")
-        case .aesCBC(let key, .hmacSHA384_192): ("AES-CBC-\(key.rawValue) [RFC3602]", "HMAC_SHA2_384_192 [RFC4868]")
-        case .aesCBC(let key, .hmacSHA512_256): ("AES-CBC-\(key.rawValue) [RFC3602]", "HMAC_SHA2_512_256 [RFC4868]")
+        case .aesCBC(let key, let integrity): ("AES-CBC-\(key.rawValue) [RFC3602]", ikeName(integrity))
+        case .tripleDESCBC(let integrity): ("3DES [RFC2451]", ikeName(integrity))
         case .chaCha20Poly1305: nil
+        }
+    }
+
+    private static func ikeName(_ integrity: CipherSuite.Integrity) -> String {
+        switch integrity {
+        case .hmacMD5_96: "HMAC_MD5_96 [RFC2403]"
+        case .hmacSHA1_96: "HMAC_SHA1_96 [RFC2404]"
+        case .hmacSHA256_128: "HMAC_SHA2_256_128 [RFC4868]"
+        case .hmacSHA384_192: "HMAC_SHA2_384_192 [RFC4868]"
+        case .hmacSHA512_256: "HMAC_SHA2_512_256 [RFC4868]"
         }
     }
 
     private static func espNames(_ suite: CipherSuite) -> (cipher: String, integrity: String)? {
         switch suite {
         case .aesGCM16: ("AES-GCM with 16 octet ICV [RFC4106]", "NULL")
-        case .aesCBC(_, .hmacSHA1_96): ("AES-CBC [RFC3602]", "HMAC-SHA-1-96 [RFC2404]")
-        case .aesCBC(_, .hmacSHA256_128): ("AES-CBC [RFC3602]", "HMAC-SHA-256-128 [RFC4868]")
-        case .aesCBC(_, .hmacSHA384_192): ("AES-CBC [RFC3602]", "HMAC-SHA-384-192 [RFC4868]")
-        case .aesCBC(_, .hmacSHA512_256): ("AES-CBC [RFC3602]", "HMAC-SHA-512-256 [RFC4868]")
+        case .aesCBC(_, let integrity): ("AES-CBC [RFC3602]", espName(integrity))
+        case .tripleDESCBC(let integrity): ("TripleDES-CBC [RFC2451]", espName(integrity))
         case .chaCha20Poly1305: nil
+        }
+    }
+
+    private static func espName(_ integrity: CipherSuite.Integrity) -> String {
+        switch integrity {
+        case .hmacMD5_96: "HMAC-MD5-96 [RFC2403]"
+        case .hmacSHA1_96: "HMAC-SHA-1-96 [RFC2404]"
+        case .hmacSHA256_128: "HMAC-SHA-256-128 [RFC4868]"
+        case .hmacSHA384_192: "HMAC-SHA-384-192 [RFC4868]"
+        case .hmacSHA512_256: "HMAC-SHA-512-256 [RFC4868]"
         }
     }
 

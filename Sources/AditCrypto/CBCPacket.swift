@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditCrypto
 
-// AES-CBC with an HMAC on packets (RFC 3602, RFC 2404, RFC 4868): encrypt, then MAC over prefix | IV | ciphertext.
+// AES-CBC and 3DES-CBC with an HMAC on packets (RFC 3602, RFC 2451, RFC 2403, RFC 2404, RFC 4868): encrypt, then MAC
+// over prefix | IV | ciphertext.
 //
 // The IV must not be predictable (RFC 3602 §3). It is a block that never comes again under this key, a counter,
 // encrypted with the key itself (NIST SP 800-38A appendix C). CBC with a zero IV over `counter block | text` does that
@@ -20,9 +21,9 @@ internal import COpenSSL
     private let ivSpace: UInt8
 
     init(
-        _ length: CipherSuite.AESKeyLength, _ integrity: CipherSuite.Integrity, key: SecretBytes, firstIV: UInt64
+        _ cipher: CBCCipher, _ integrity: CipherSuite.Integrity, key: SecretBytes, firstIV: UInt64
     ) throws(CryptoError) {
-        state = try CBCState(length, integrity, key: key, .seal)
+        state = try CBCState(cipher, integrity, key: key, .seal)
         // SAFETY: freed in free().
         unsafe counter = .allocate(capacity: 1)
         unsafe counter.initialize(to: firstIV)
@@ -41,15 +42,14 @@ internal import COpenSSL
     ) -> Bool {
         // SAFETY: the caller lends prefix, IV, text and ICV; the rest is this value's own memory.
         let value = unsafe counter.pointee
-        guard UInt8(truncatingIfNeeded: value >> 56) == ivSpace, textLength > 0, textLength % cbcBlockLength == 0 else {
-            return false
-        }
+        guard UInt8(truncatingIfNeeded: value >> 56) == ivSpace, state.isWholeBlocks(textLength) else { return false }
         // Counted before use: whatever fails below, this block does not come again.
         unsafe counter.pointee = value &+ 1
         let iv = unsafe packet + prefixLength
+        // The counter fills a block of 8 bytes, and the second half of one of 16.
         unsafe iv.storeBytes(of: 0, as: UInt64.self)
-        unsafe iv.storeBytes(of: value.bigEndian, toByteOffset: 8, as: UInt64.self)
-        let length = cbcBlockLength + textLength
+        unsafe iv.storeBytes(of: value.bigEndian, toByteOffset: state.blockLength - 8, as: UInt64.self)
+        let length = state.blockLength + textLength
         let bytes = unsafe iv.assumingMemoryBound(to: UInt8.self)
         guard unsafe EVP_EncryptInit_ex2(state.cipher, nil, nil, state.zeroIV, nil) == 1,
             unsafe EVP_Cipher(state.cipher, bytes, bytes, UInt32(truncatingIfNeeded: length)) == Int32(length),
@@ -67,10 +67,8 @@ internal import COpenSSL
 @safe struct CBCOpening {
     private let state: CBCState
 
-    init(
-        _ length: CipherSuite.AESKeyLength, _ integrity: CipherSuite.Integrity, key: SecretBytes
-    ) throws(CryptoError) {
-        state = try CBCState(length, integrity, key: key, .open)
+    init(_ cipher: CBCCipher, _ integrity: CipherSuite.Integrity, key: SecretBytes) throws(CryptoError) {
+        state = try CBCState(cipher, integrity, key: key, .open)
     }
 
     func free() { state.free() }
@@ -80,12 +78,12 @@ internal import COpenSSL
         _ packet: UnsafeMutableRawPointer, _ prefixLength: Int, _ textLength: Int, _ extended: UInt32?
     ) -> Bool {
         // SAFETY: the caller lends prefix, IV, text and ICV; the rest is this value's own memory.
-        guard textLength > 0, textLength % cbcBlockLength == 0 else { return false }
+        guard state.isWholeBlocks(textLength) else { return false }
         let iv = unsafe packet + prefixLength
-        let text = unsafe iv + cbcBlockLength
+        let text = unsafe iv + state.blockLength
         let bytes = unsafe text.assumingMemoryBound(to: UInt8.self)
         // RFC 4303 §3.4.4.1: the ICV first, then the decryption; nothing is decrypted that is not authentic.
-        guard unsafe state.computeMAC(packet, prefixLength + cbcBlockLength + textLength, extended),
+        guard unsafe state.computeMAC(packet, prefixLength + state.blockLength + textLength, extended),
             unsafe CRYPTO_memcmp(state.mac, text + textLength, state.icvLength) == 0,
             unsafe EVP_DecryptInit_ex2(state.cipher, nil, nil, iv.assumingMemoryBound(to: UInt8.self), nil) == 1,
             unsafe EVP_Cipher(state.cipher, bytes, bytes, UInt32(truncatingIfNeeded: textLength)) == Int32(textLength)
@@ -104,35 +102,31 @@ internal import COpenSSL
     let mac: UnsafeMutablePointer<UInt8>
     let zeroIV: UnsafeMutablePointer<UInt8>
     let icvLength: Int
+    let blockLength: Int
     private let hmac: OpaquePointer
     private let high: UnsafeMutablePointer<UInt32>
 
     init(
-        _ length: CipherSuite.AESKeyLength, _ integrity: CipherSuite.Integrity, key: SecretBytes,
-        _ direction: CipherContext.Direction
+        _ cipher: CBCCipher, _ integrity: CipherSuite.Integrity, key: SecretBytes, _ direction: CipherContext.Direction
     ) throws(CryptoError) {
-        let algorithm: FetchedAlgorithm =
-            switch length {
-            case .bits128: .aes128CBC
-            case .bits192: .aes192CBC
-            case .bits256: .aes256CBC
-            }
-        let keyLength = length.rawValue / 8
+        let encryptionKey = key.slice(0..<cipher.keyLength)
+        guard cipher.accepts(encryptionKey) else { throw .malformedInput }
         // SAFETY: made here, freed in free(), or at once where the second half fails.
-        let cipher = unsafe try CipherContext.make(algorithm, key: key.slice(0..<keyLength), direction)
-        let integrityKey = key.slice(keyLength..<key.count)
+        let context = unsafe try CipherContext.make(cipher.algorithm, key: encryptionKey, direction)
+        let integrityKey = key.slice(cipher.keyLength..<key.count)
         let keyed = unsafe integrityKey.withUnsafeBytes { unsafe HMACContext.make(integrity.hash, key: $0) }
         guard let hmac = unsafe keyed else {
-            unsafe EVP_CIPHER_CTX_free(cipher)
+            unsafe EVP_CIPHER_CTX_free(context)
             throw .unavailable("EVP_MAC_init")
         }
-        unsafe self.cipher = cipher
+        unsafe self.cipher = context
         unsafe self.hmac = hmac
         icvLength = integrity.icvLength
+        blockLength = cipher.blockLength
         unsafe mac = .allocate(capacity: Self.longestMAC)
         unsafe mac.initialize(repeating: 0, count: Self.longestMAC)
-        unsafe zeroIV = .allocate(capacity: cbcBlockLength)
-        unsafe zeroIV.initialize(repeating: 0, count: cbcBlockLength)
+        unsafe zeroIV = .allocate(capacity: blockLength)
+        unsafe zeroIV.initialize(repeating: 0, count: blockLength)
         unsafe high = .allocate(capacity: 1)
         unsafe high.initialize(to: 0)
     }
@@ -146,6 +140,10 @@ internal import COpenSSL
         unsafe zeroIV.deallocate()
         unsafe high.deallocate()
     }
+
+    /// Whether a text is at least one block and nothing but blocks, whose length is a power of two.
+    @inline(__always)
+    func isWholeBlocks(_ textLength: Int) -> Bool { textLength > 0 && textLength & (blockLength - 1) == 0 }
 
     /// The HMAC of `count` bytes, and of the high sequence bits after them (RFC 4303 §2.2.1), into ``mac``.
     @inline(__always)
@@ -169,6 +167,3 @@ internal import COpenSSL
     /// HMAC-SHA2-512's.
     private static let longestMAC = 64
 }
-
-/// RFC 3602 §2.4: AES works on 16 octets.
-private let cbcBlockLength = 16

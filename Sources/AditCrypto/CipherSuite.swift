@@ -9,6 +9,8 @@ public enum CipherSuite: Hashable, Sendable {
     case chaCha20Poly1305
     /// AES-CBC (RFC 3602) with an HMAC over the ciphertext (RFC 2404, RFC 4868).
     case aesCBC(AESKeyLength, Integrity)
+    /// 3DES in CBC mode (RFC 2451) with an HMAC over the ciphertext: legacy, for peers that have nothing better.
+    case tripleDESCBC(Integrity)
 
     /// AES key lengths in bits.
     public enum AESKeyLength: Int, Hashable, Sendable, CaseIterable {
@@ -17,9 +19,9 @@ public enum CipherSuite: Hashable, Sendable {
         case bits256 = 256
     }
 
-    /// HMACs with their truncated ICV.
+    /// HMACs with their truncated ICV; MD5's is legacy.
     public enum Integrity: Hashable, Sendable, CaseIterable {
-        case hmacSHA1_96, hmacSHA256_128, hmacSHA384_192, hmacSHA512_256
+        case hmacMD5_96, hmacSHA1_96, hmacSHA256_128, hmacSHA384_192, hmacSHA512_256
     }
 
     /// Encryption key bytes taken from the keying material, an AEAD's 4-octet salt included.
@@ -27,37 +29,51 @@ public enum CipherSuite: Hashable, Sendable {
         switch self {
         case .aesGCM16(let key): key.rawValue / 8 + Self.saltLength
         case .chaCha20Poly1305: 32 + Self.saltLength
-        case .aesCBC(let key, _): key.rawValue / 8
+        case .aesCBC(let key, _): CBCCipher.aes(key).keyLength
+        case .tripleDESCBC: CBCCipher.tripleDES.keyLength
         }
     }
 
     /// Integrity key bytes, which follow the encryption key (RFC 7296 §2.17); 0 for an AEAD.
     public var integrityKeyLength: Int {
-        guard case .aesCBC(_, let integrity) = self else { return 0 }
-        // RFC 2404 §3, RFC 4868 §2.1.1: the key is as long as the hash function's output.
-        return integrity.hash.outputLength
+        // RFC 2403 §3, RFC 2404 §3, RFC 4868 §2.1.1: the key is as long as the hash function's output.
+        integrity?.hash.outputLength ?? 0
     }
 
     /// The explicit IV on the wire in bytes.
     public var ivLength: Int {
-        guard case .aesCBC = self else { return 8 }
-        return 16
+        switch self {
+        case .aesGCM16, .chaCha20Poly1305: 8
+        // RFC 3602 §3, RFC 2451 §3: CBC's is a block.
+        case .aesCBC, .tripleDESCBC: blockLength
+        }
     }
 
     /// The ICV on the wire in bytes.
-    public var icvLength: Int {
-        guard case .aesCBC(_, let integrity) = self else { return 16 }
-        return integrity.icvLength
-    }
+    public var icvLength: Int { integrity?.icvLength ?? aeadTagLength }
 
     /// What the plaintext (with padding and trailer) must be a multiple of: the cipher's block, or 1 for an AEAD.
     public var blockLength: Int {
-        guard case .aesCBC = self else { return 1 }
-        return 16
+        switch self {
+        case .aesGCM16, .chaCha20Poly1305: 1
+        case .aesCBC(let key, _): CBCCipher.aes(key).blockLength
+        case .tripleDESCBC: CBCCipher.tripleDES.blockLength
+        }
     }
 
     /// Whether this is an AEAD.
-    public var isAEAD: Bool { integrityKeyLength == 0 }
+    public var isAEAD: Bool { integrity == nil }
+
+    /// The HMAC that goes with the cipher; nil for an AEAD.
+    public var integrity: Integrity? {
+        switch self {
+        case .aesGCM16, .chaCha20Poly1305: nil
+        case .aesCBC(_, let integrity), .tripleDESCBC(let integrity): integrity
+        }
+    }
+
+    /// Whether libcrypto has 3DES: builds and configurations that keep to a standard, as FIPS 140, may refuse it.
+    public static var hasTripleDES: Bool { unsafe FetchedAlgorithm.tripleDESCBC.pointer != nil }
 
     /// RFC 4106 §4, RFC 7634 §2: the nonce's first four octets come with the key.
     static let saltLength = 4
@@ -67,9 +83,13 @@ public enum CipherSuite: Hashable, Sendable {
 }
 
 extension CipherSuite.Integrity {
+    /// Whether libcrypto has it: builds and configurations that keep to a standard, as FIPS 140, may refuse MD5.
+    public var isAvailable: Bool { HMACContext.isAvailable(hash) }
+
     /// The hash function under the HMAC.
-    var hash: HashAlgorithm {
+    var hash: HMACContext.Hash {
         switch self {
+        case .hmacMD5_96: .md5
         case .hmacSHA1_96: .sha1
         case .hmacSHA256_128: .sha256
         case .hmacSHA384_192: .sha384
@@ -77,10 +97,10 @@ extension CipherSuite.Integrity {
         }
     }
 
-    /// RFC 2404 §3: 96 bits; RFC 4868 §2.3: half of the hash function's output.
+    /// RFC 2403 §2, RFC 2404 §2: 96 bits; RFC 4868 §2.3: half of the hash function's output.
     var icvLength: Int {
         switch self {
-        case .hmacSHA1_96: 12
+        case .hmacMD5_96, .hmacSHA1_96: 12
         case .hmacSHA256_128: 16
         case .hmacSHA384_192: 24
         case .hmacSHA512_256: 32

@@ -22,6 +22,7 @@ internal import COpenSSL
     static let aes128CBC = cipher("AES-128-CBC")
     static let aes192CBC = cipher("AES-192-CBC")
     static let aes256CBC = cipher("AES-256-CBC")
+    static let tripleDESCBC = cipher("DES-EDE3-CBC")
     static let chaCha20Poly1305 = cipher("ChaCha20-Poly1305")
 
     static let hmac = unsafe FetchedAlgorithm(pointer: EVP_MAC_fetch(nil, "HMAC", nil))

@@ -22,7 +22,8 @@
         switch suite {
         case .aesGCM16(let length): engine = .gcm(try GCMOpening(length, key: key))
         case .chaCha20Poly1305: engine = .chaCha20Poly1305(try ChaCha20Poly1305Opening(key: key))
-        case .aesCBC(let length, let integrity): engine = .cbc(try CBCOpening(length, integrity, key: key))
+        case .aesCBC(let length, let integrity): engine = .cbc(try CBCOpening(.aes(length), integrity, key: key))
+        case .tripleDESCBC(let integrity): engine = .cbc(try CBCOpening(.tripleDES, integrity, key: key))
         }
     }
 
@@ -37,7 +38,7 @@
     /// Checks the ICV and decrypts in place; false leaves the text undefined and the opener usable for the next packet.
     ///
     /// The caller has checked that the packet holds prefix, IV, text and ICV. False as well for a text that is not a
-    /// positive multiple of the block of AES-CBC, and with an AEAD for `extended` with a prefix that is not 8 bytes.
+    /// positive multiple of the block of CBC, and with an AEAD for `extended` with a prefix that is not 8 bytes.
     public func open(
         _ packet: UnsafeMutableRawPointer, prefixLength: Int, textLength: Int, extended: UInt32?
     ) -> Bool {

@@ -35,7 +35,9 @@
         case .aesGCM16(let length): engine = .gcm(try GCMSealing(length, key: key, firstIV: firstIV))
         case .chaCha20Poly1305: engine = .chaCha20Poly1305(try ChaCha20Poly1305Sealing(key: key, firstIV: firstIV))
         case .aesCBC(let length, let integrity):
-            engine = .cbc(try CBCSealing(length, integrity, key: key, firstIV: firstIV))
+            engine = .cbc(try CBCSealing(.aes(length), integrity, key: key, firstIV: firstIV))
+        case .tripleDESCBC(let integrity):
+            engine = .cbc(try CBCSealing(.tripleDES, integrity, key: key, firstIV: firstIV))
         }
     }
 

@@ -3,12 +3,16 @@
 
 internal import COpenSSL
 
-/// An IKEv2 pseudorandom function (RFC 7296 §2.13): HMAC with one of the hash functions.
+/// An IKEv2 pseudorandom function (RFC 7296 §2.13): HMAC with one of the hash functions. MD5's is legacy.
 public enum PseudoRandomFunction: Hashable, Sendable, CaseIterable {
-    case hmacSHA1, hmacSHA256, hmacSHA384, hmacSHA512
+    case hmacMD5, hmacSHA1, hmacSHA256, hmacSHA384, hmacSHA512
 
     /// The output length, which is the preferred key length too (RFC 7296 §2.13), in bytes.
     public var outputLength: Int { hash.outputLength }
+
+    /// Whether libcrypto has it; one that it lacks must not be called. Configurations that keep to a standard, as
+    /// FIPS 140, may refuse MD5.
+    public var isAvailable: Bool { HMACContext.isAvailable(hash) }
 
     /// prf(key, parts joined).
     public func callAsFunction(key: SecretBytes, _ parts: [UInt8]...) -> SecretBytes {
@@ -75,7 +79,7 @@ public enum PseudoRandomFunction: Hashable, Sendable, CaseIterable {
             defer { unsafe EVP_MAC_CTX_free(context) }
             done = unsafe body(context, target)
         }
-        precondition(done, "libcrypto has HMAC with SHA-1 and SHA-2 and memory for one context")
+        precondition(done, "libcrypto has HMAC with what was found available and memory for one context")
         return result
     }
 
@@ -90,8 +94,9 @@ public enum PseudoRandomFunction: Hashable, Sendable, CaseIterable {
         return unsafe EVP_MAC_final(context, base, &count, target.count) == 1 && count == target.count
     }
 
-    private var hash: HashAlgorithm {
+    private var hash: HMACContext.Hash {
         switch self {
+        case .hmacMD5: .md5
         case .hmacSHA1: .sha1
         case .hmacSHA256: .sha256
         case .hmacSHA384: .sha384

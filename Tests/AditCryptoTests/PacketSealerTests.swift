@@ -45,7 +45,7 @@ import Testing
     func everyFlippedBitIsNoticed(_ suite: CipherSuite) throws {
         let sealer = try PacketSealer(suite: suite, key: suite.key(), ivSpace: 0)
         let opener = try PacketOpener(suite: suite, key: suite.key())
-        for length in suite.isAEAD ? [0, 5, 64, 300] : [16, 64, 304] {
+        for length in suite.isAEAD ? [0, 5, 64, 300] : [suite.blockLength, 64, 304] {
             let text = arbitraryBytes(length, seed: 8)
             for extended in [nil, 9] as [UInt32?] {
                 let plain = TestPacket(suite, prefix: arbitraryBytes(8, seed: 6), text: text, extended: extended)
@@ -94,7 +94,8 @@ import Testing
         let text = arbitraryBytes(64, seed: 8)
         for byte in 0..<suite.keyLength {
             var key = suite.key().array
-            key[byte] ^= 1
+            // Not the lowest bit, which is parity in a key of 3DES.
+            key[byte] ^= 2
             let opener = try PacketOpener(suite: suite, key: SecretBytes(key))
             let plain = TestPacket(suite, prefix: arbitraryBytes(8, seed: 6), text: text)
             let opened = try #require(try plain.sealed(by: sealer)).opened(by: opener)
@@ -170,7 +171,7 @@ import Testing
                 #expect(!sealer.seal(base, prefixLength: prefixLength, textLength: textLength, extended: extended))
                 #expect(!opener.open(base, prefixLength: prefixLength, textLength: textLength, extended: extended))
             }
-            for textLength in suite.isAEAD ? [] : [0, 1, 15, 17, 31] {
+            for textLength in suite.isAEAD ? [] : [0, 1, 7, 9, 15, 17, 31] {
                 #expect(!sealer.seal(base, prefixLength: 8, textLength: textLength, extended: nil))
                 #expect(!opener.open(base, prefixLength: 8, textLength: textLength, extended: nil))
             }
@@ -178,6 +179,34 @@ import Testing
         #expect(bytes == arbitraryBytes(256, seed: 1), "refused before anything is written")
         let plain = TestPacket(suite, prefix: arbitraryBytes(8, seed: 2), text: arbitraryBytes(32, seed: 3))
         #expect(try plain.sealed(by: sealer)?.opened(by: opener) == plain.text, "usable as before")
+    }
+
+    /// RFC 2451 §2.3: 3DES with two equal neighbours among its keys is single DES; parity bits make no difference.
+    @Test func keysThatMakeSingleDESAreRefused() throws {
+        let suite = CipherSuite.tripleDESCBC(.hmacSHA1_96)
+        let rest = arbitraryBytes(suite.integrityKeyLength, seed: 1)
+        let (one, other) = (arbitraryBytes(8, seed: 2), arbitraryBytes(8, seed: 3))
+        let parity = one.map { $0 ^ 1 }
+        for keys in [one + one + other, other + one + one, one + one + one, one + parity + other, other + parity + one]
+        {
+            let key = SecretBytes(keys + rest)
+            #expect(throws: CryptoError.malformedInput) { try PacketSealer(suite: suite, key: key, ivSpace: 0) }
+            #expect(throws: CryptoError.malformedInput) { try PacketOpener(suite: suite, key: key) }
+        }
+        for keys in [one + other + one, one + one.map { $0 ^ 2 } + other] {
+            _ = try PacketSealer(suite: suite, key: SecretBytes(keys + rest), ivSpace: 0)
+        }
+    }
+
+    /// What a libcrypto without 3DES or MD5 does: an error, no crash. (This one has both.)
+    @Test func algorithmsThatLibcryptoRefuses() throws {
+        #expect(CipherSuite.hasTripleDES)
+        for integrity in CipherSuite.Integrity.allCases { #expect(integrity.isAvailable) }
+        for prf in PseudoRandomFunction.allCases { #expect(prf.isAvailable) }
+        let missing = FetchedAlgorithm(pointer: nil)
+        #expect(throws: CryptoError.unavailable("EVP_CIPHER_fetch")) {
+            try CipherContext.make(missing, key: SecretBytes([UInt8](repeating: 1, count: 24)), .seal)
+        }
     }
 
     /// NIST SP 800-38A appendix C: the IV on the wire is the encrypted counter block, so it does not show a counter.

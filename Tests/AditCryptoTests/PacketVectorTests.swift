@@ -78,6 +78,34 @@ import Testing
         }
     }
 
+    /// The same with blocks of 8 bytes, which the counter fills.
+    @Test func theIVOf3DESIsTheEncryptedCounter() throws {
+        let suite = CipherSuite.tripleDESCBC(.hmacMD5_96)
+        let sealer = try PacketSealer(suite: suite, key: suite.key(), ivSpace: 0xab)
+        let opener = try PacketOpener(suite: suite, key: suite.key())
+        for number in 1...3 as ClosedRange<UInt8> {
+            let plain = TestPacket(suite, prefix: [], text: arbitraryBytes(48, seed: 1))
+            let sealed = try #require(try plain.sealed(by: sealer))
+            let counter = Self.cbcPacket(
+                suite, iv: [UInt8](repeating: 0, count: 8), ciphertext: sealed.iv, extended: nil)
+            #expect(counter.opened(by: opener) == [0xab, 0, 0, 0, 0, 0, 0, number])
+        }
+    }
+
+    /// NIST's example of TDEA in CBC mode with three keys; `openssl enc -des-ede3-cbc -nopad` says the same.
+    @Test func tripleDESOfNIST() throws {
+        let suite = CipherSuite.tripleDESCBC(.hmacMD5_96)
+        let macKey = arbitraryBytes(16, seed: 1)
+        let key = SecretBytes(hex("0123456789abcdef23456789abcdef01456789abcdef0123") + macKey)
+        let iv = hex("f69f2445df4f9b17")
+        let ciphertext = hex("2079c3d53aa763e193b79e2569ab5262516570481f25b50f73c0bda85c8e0da7")
+        let mac = PseudoRandomFunction.hmacMD5(key: SecretBytes(macKey), iv + ciphertext)
+        let packet = TestPacket(suite, prefix: [], iv: iv, text: ciphertext, icv: Array(mac.array.prefix(12)))
+        #expect(
+            packet.opened(by: try PacketOpener(suite: suite, key: key))
+                == hex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"))
+    }
+
     /// RFC 4303 §2.2.1, RFC 4868: the MAC's input and its truncation, computed with the prf of the same hash function.
     @Test(arguments: CipherSuite.all.filter { !$0.isAEAD })
     func theICVOfCBC(_ suite: CipherSuite) throws {
@@ -95,9 +123,10 @@ import Testing
     }
 
     private static func icv(_ suite: CipherSuite, _ input: [UInt8]) -> [UInt8] {
-        guard case .aesCBC(_, let integrity) = suite else { return [] }
+        guard let integrity = suite.integrity else { return [] }
         let prf: PseudoRandomFunction =
             switch integrity {
+            case .hmacMD5_96: .hmacMD5
             case .hmacSHA1_96: .hmacSHA1
             case .hmacSHA256_128: .hmacSHA256
             case .hmacSHA384_192: .hmacSHA384

@@ -82,6 +82,29 @@ struct HMACVector: Sendable {
         #expect(PseudoRandomFunction.hmacSHA512(key: key, vector.data).array == hex(vector.sha512))
     }
 
+    /// RFC 2202 §2.
+    @Test func hmacMD5OfRFC2202() {
+        let cases: [(key: [UInt8], data: [UInt8], digest: String)] = [
+            (.init(repeating: 0x0b, count: 16), Array("Hi There".utf8), "9294727a3638bb1c13f48ef8158bfc9d"),
+            (Array("Jefe".utf8), Array("what do ya want for nothing?".utf8), "750c783e6ab0b503eaa86e310a5db738"),
+            (.init(repeating: 0xaa, count: 16), .init(repeating: 0xdd, count: 50), "56be34521d144c88dbb8c733f0e8b3f6"),
+            (Array(1...25), .init(repeating: 0xcd, count: 50), "697eaf0aca3a3aea3a75164746ffaa79"),
+            (.init(repeating: 0x0c, count: 16), Array("Test With Truncation".utf8), "56461ef2342edc00f9bab995690efd4c"),
+            (
+                .init(repeating: 0xaa, count: 80), Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8),
+                "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd"
+            ),
+            (
+                .init(repeating: 0xaa, count: 80),
+                Array("Test Using Larger Than Block-Size Key and Larger Than One Block-Size Data".utf8),
+                "6f630fad67cda0ee1fb1f562db3aa53e"
+            ),
+        ]
+        for (key, data, digest) in cases {
+            #expect(PseudoRandomFunction.hmacMD5(key: SecretBytes(key), data).array == hex(digest))
+        }
+    }
+
     /// RFC 2202 §3, cases 1, 2 and 6.
     @Test func hmacSHA1OfRFC2202() {
         let prf = PseudoRandomFunction.hmacSHA1

@@ -10,6 +10,7 @@ extension CipherSuite {
     static let all: [CipherSuite] =
         AESKeyLength.allCases.map { .aesGCM16($0) } + [.chaCha20Poly1305]
         + AESKeyLength.allCases.flatMap { length in Integrity.allCases.map { .aesCBC(length, $0) } }
+        + Integrity.allCases.map { .tripleDESCBC($0) }
 
     static let aead = all.filter(\.isAEAD)
 
@@ -20,7 +21,7 @@ extension CipherSuite {
     var textLengths: [Int] {
         isAEAD
             ? [0, 1, 4, 15, 16, 17, 31, 32, 63, 64, 65, 95, 96, 127, 128, 191, 192, 287, 288, 289, 1400, 9000]
-            : [16, 32, 48, 64, 128, 240, 256, 1408, 8992]
+            : [1, 2, 3, 4, 8, 15, 16, 88, 562].map { $0 * blockLength }
     }
 }
 

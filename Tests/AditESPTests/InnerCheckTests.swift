@@ -9,7 +9,9 @@ import Testing
 
 /// What is checked after the ICV: trailer, inner header, selectors, ECN.
 @Suite struct InnerCheckTests {
-    static let suites: [CipherSuite] = [.aesGCM16(.bits128), .chaCha20Poly1305, .aesCBC(.bits128, .hmacSHA1_96)]
+    static let suites: [CipherSuite] = [
+        .aesGCM16(.bits128), .chaCha20Poly1305, .aesCBC(.bits128, .hmacSHA1_96), .tripleDESCBC(.hmacMD5_96),
+    ]
 
     /// `inner` with padding to the suite's block and a trailer.
     private func text(

@@ -65,10 +65,18 @@ import Testing
         switch suite {
         case .aesGCM16: "AES-GCM -"
         case .chaCha20Poly1305: "CHACHA20-POLY1305 -"
-        case .aesCBC(_, .hmacSHA1_96): "AES-CBC HMAC-SHA1-96"
-        case .aesCBC(_, .hmacSHA256_128): "AES-CBC SHA2-256-128"
-        case .aesCBC(_, .hmacSHA384_192): "AES-CBC SHA2-384-192"
-        case .aesCBC(_, .hmacSHA512_256): "AES-CBC SHA2-512-256"
+        case .aesCBC(_, let integrity): "AES-CBC \(name(integrity))"
+        case .tripleDESCBC(let integrity): "3DES \(name(integrity))"
+        }
+    }
+
+    private static func name(_ integrity: CipherSuite.Integrity) -> String {
+        switch integrity {
+        case .hmacMD5_96: "HMAC-MD5-96"
+        case .hmacSHA1_96: "HMAC-SHA1-96"
+        case .hmacSHA256_128: "SHA2-256-128"
+        case .hmacSHA384_192: "SHA2-384-192"
+        case .hmacSHA512_256: "SHA2-512-256"
         }
     }
 

@@ -12,6 +12,7 @@ extension CipherSuite {
     static let all: [CipherSuite] =
         AESKeyLength.allCases.map { .aesGCM16($0) } + [.chaCha20Poly1305]
         + AESKeyLength.allCases.flatMap { length in Integrity.allCases.map { .aesCBC(length, $0) } }
+        + Integrity.allCases.map { .tripleDESCBC($0) }
 
     /// A key of the right length that depends on `seed`.
     func key(_ seed: UInt64) -> SecretBytes {

@@ -12,7 +12,7 @@ import Testing
 let everySuite: [CipherSuite] =
     CipherSuite.AESKeyLength.allCases.flatMap { length in
         [.aesGCM16(length)] + CipherSuite.Integrity.allCases.map { .aesCBC(length, $0) }
-    } + [.chaCha20Poly1305]
+    } + [.chaCha20Poly1305] + CipherSuite.Integrity.allCases.map { .tripleDESCBC($0) }
 
 /// A key that is the same in every run.
 private enum SeededKey {

@@ -32,13 +32,14 @@ extension FuzzSubject {
             return [
                 ("sealed_gcm", [0, 1, 0, 0] + text), ("sealed_chacha", [1, 1, 0, 0] + text),
                 ("sealed_cbc", [2, 1, 0, 0] + inner + Array(1...14) + [14, 4]),
+                ("sealed_3des", [3, 1, 0, 0] + inner + Array(1...6) + [6, 4]),
                 ("flipped", [0, 3, 0, 20] + text), ("dummy", [0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 2, 59]),
                 ("raw", [0, 0, 0, 0, 0, 0, 0, 1] + text + Array(repeating: 0, count: 24)),
             ]
         })
 
     private static let suites: [CipherSuite] = [
-        .aesGCM16(.bits128), .chaCha20Poly1305, .aesCBC(.bits256, .hmacSHA256_128),
+        .aesGCM16(.bits128), .chaCha20Poly1305, .aesCBC(.bits256, .hmacSHA256_128), .tripleDESCBC(.hmacMD5_96),
     ]
     private static let spi = SPI(rawValue: 0xc0de_0001)
     private static let spiBytes: [UInt8] = [0xc0, 0xde, 0, 1]
