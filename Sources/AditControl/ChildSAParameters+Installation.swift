@@ -19,7 +19,8 @@ extension ChildSAParameters {
         copyDSCP = child.configuration.copyDSCP
         copyECN = child.configuration.copyECN
         clampMSS = child.configuration.clampMSS
-        if let bytes = child.configuration.rekeyBytes { lifetime.rekeyBytes = bytes }
+        // What is configured never lifts a limit of the suite.
+        if let bytes = child.configuration.rekeyBytes { lifetime.rekeyBytes = min(bytes, lifetime.rekeyBytes) }
         if let packets = child.configuration.rekeyPackets { lifetime.rekeyPackets = packets }
     }
 }

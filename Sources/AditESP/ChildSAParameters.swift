@@ -45,8 +45,8 @@ public struct ChildSAParameters: Sendable {
     public var copyECN = true
     /// Whether TCP's MSS is to be clamped; the packet paths read it.
     public var clampMSS = true
-    /// Soft and hard limits; the hard ones end the SA's use.
-    public var lifetime = SALifetime()
+    /// Soft and hard limits, at first those of the suite; the hard ones end the SA's use.
+    public var lifetime: SALifetime
 
     /// Parameters with the defaults of the optional ones.
     public init(
@@ -66,6 +66,7 @@ public struct ChildSAParameters: Sendable {
         self.remoteSelectors = remoteSelectors
         self.local = local
         self.remote = remote
+        lifetime = SALifetime(suite)
     }
 }
 
@@ -82,6 +83,21 @@ public struct SALifetime: Hashable, Sendable {
 
     /// No limits but those of the sequence number.
     public init() {}
+
+    /// The limits that `suite` sets: of bytes with 3DES, none with the others.
+    ///
+    /// Two equal blocks of ciphertext tell something of the text (Sweet32), and with blocks of 64 bits they come after
+    /// 2^32 of them. 2^30 bytes are 2^27 blocks, of which two are equal with a probability of one in 2,000.
+    public init(_ suite: CipherSuite) {
+        guard case .tripleDESCBC = suite else { return }
+        rekeyBytes = Self.tripleDESRekeyBytes
+        hardBytes = Self.tripleDESHardBytes
+    }
+
+    /// Inner bytes in one direction after which an SA with 3DES is rekeyed: at 100 Mbit/s every 43 seconds.
+    public static let tripleDESRekeyBytes: UInt64 = 1 << 29
+    /// Inner bytes in one direction after which an SA with 3DES carries nothing more.
+    public static let tripleDESHardBytes: UInt64 = 1 << 30
 }
 
 /// One configured child as policy sees it while it has no SA (RFC 4301 §4.4.1).

@@ -2,6 +2,7 @@
 // Adit: AditControlTests
 
 import AditCrypto
+import AditESP
 import AditWire
 import Foundation
 import Testing
@@ -47,6 +48,10 @@ import Testing
             separator: ",", omittingEmptySubsequences: false)
         #expect(fields.count == 8 && fields[2].count == 64 && fields[5].count == 96 && fields[6].hasPrefix("b0b1"))
         #expect(fields[4] == "\"AES-CBC-256 [RFC3602]\"" && fields[7] == "\"HMAC_SHA2_384_192 [RFC4868]\"\n")
+        let legacy = KeyLog.line(disclosure(.tripleDESCBC(.hmacMD5_96))).split(
+            separator: ",", omittingEmptySubsequences: false)
+        #expect(legacy.count == 8 && legacy[2].count == 48 && legacy[5].count == 32)
+        #expect(legacy[4] == "\"3DES [RFC2451]\"" && legacy[7] == "\"HMAC_MD5_96 [RFC2403]\"\n")
     }
 
     @Test func aChildIsALineForEachDirectionAndFamily() {
@@ -58,6 +63,21 @@ import Testing
                 + "\"HMAC-SHA-1-96 [RFC2404]\",\"0x202122232425262728292a2b2c2d2e2f30313233\"")
         #expect(lines.last?.hasPrefix("\"IPv6\",\"*\",\"*\",\"0x0000d0d0\",") == true)
         #expect(KeyLog.lines(child(.aesGCM16(.bits256))).contains(",\"NULL\",\"\"\n"))
+        let legacy = KeyLog.lines(child(.tripleDESCBC(.hmacMD5_96)))
+        #expect(
+            legacy.contains(",\"TripleDES-CBC [RFC2451]\",\"0x1011") && legacy.contains("\"HMAC-MD5-96 [RFC2403]\""))
+    }
+
+    /// The limit of bytes of 3DES stands whatever is configured; a smaller one is heeded.
+    @Test func whatIsConfiguredLiftsNoLimitOfTheSuite() {
+        for (configured, expected) in [(nil, 1 << 29), (1 << 40, 1 << 29), (1000, 1000)] as [(UInt64?, UInt64)] {
+            var installation = child(.tripleDESCBC(.hmacSHA1_96))
+            installation.configuration.rekeyBytes = configured
+            let lifetime = ChildSAParameters(installation, order: 0).lifetime
+            #expect(lifetime.rekeyBytes == expected && lifetime.hardBytes == 1 << 30)
+            installation.suite = .aesGCM16(.bits128)
+            #expect(ChildSAParameters(installation, order: 0).lifetime.rekeyBytes == configured ?? .max)
+        }
     }
 
     /// Wireshark would refuse the whole table because of a name that it does not know.

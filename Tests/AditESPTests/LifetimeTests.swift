@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditESPTests
 
+import AditCrypto
 import AditWire
 import Testing
 
@@ -88,6 +89,20 @@ import Testing
             #expect(here.hints() == (number == 3 ? [.lifetimeReached(inboundSPI: spi)] : []))
         }
         #expect(try here.seal(packet) == nil)
+    }
+
+    /// Sweet32: nothing but 3DES has a limit of bytes of its own, and that stays far below 2^32 blocks.
+    @Test func limitsOfTheSuite() throws {
+        let lifetime = ChildSAParameters.sample(suite: .tripleDESCBC(.hmacMD5_96)).lifetime
+        #expect(lifetime.rekeyBytes == 1 << 29 && lifetime.hardBytes == 1 << 30)
+        for suite in CipherSuite.all where suite.blockLength != 8 { #expect(SALifetime(suite) == SALifetime()) }
+
+        let here = try TestGateway(.sample(suite: .tripleDESCBC(.hmacMD5_96)))
+        let sa = try here.outbound(packet)
+        func reserve(_ bytes: Int) -> Int { sa.pointee.reserve(1, bytes: bytes, reader: here.reader).count }
+        #expect(reserve(1 << 29 - 1) == 1 && here.hints() == [])
+        #expect(reserve(1) == 1 && here.hints() == [.lifetimeReached(inboundSPI: spi)])
+        #expect(reserve(1 << 29) == 1 && reserve(1) == 0, "2^30 bytes and no more")
     }
 
     @Test func limitsOnWhatArrives() throws {
