@@ -48,7 +48,7 @@ struct Algorithm {
             Algorithm(.encryption, 28, nil, "chacha20poly1305", .supported),
             Algorithm(.encryption, 28, 256, "chacha20poly1305compat", .unsupported),
             Algorithm(.encryption, 2, nil, "des", .unsupported),
-            Algorithm(.encryption, 3, nil, "3des", .unsupported),
+            Algorithm(.encryption, 3, nil, "3des", .legacy),
             Algorithm(.encryption, 11, nil, "null", .unsupported),
         ]
 
@@ -58,7 +58,7 @@ struct Algorithm {
         Algorithm(.pseudoRandomFunction, 5, nil, "prfsha256", .supported),
         Algorithm(.pseudoRandomFunction, 6, nil, "prfsha384", .supported),
         Algorithm(.pseudoRandomFunction, 7, nil, "prfsha512", .supported),
-        Algorithm(.pseudoRandomFunction, 1, nil, "prfmd5", .unsupported),
+        Algorithm(.pseudoRandomFunction, 1, nil, "prfmd5", .legacy),
         Algorithm(.pseudoRandomFunction, 4, nil, "prfaesxcbc", .unsupported),
         Algorithm(.pseudoRandomFunction, 8, nil, "prfaescmac", .unsupported),
     ]
@@ -69,7 +69,7 @@ struct Algorithm {
         Algorithm(.integrity, 12, nil, "sha256", .supported, ["sha2_256"]),
         Algorithm(.integrity, 13, nil, "sha384", .supported, ["sha2_384"]),
         Algorithm(.integrity, 14, nil, "sha512", .supported, ["sha2_512"]),
-        Algorithm(.integrity, 1, nil, "md5", .unsupported),
+        Algorithm(.integrity, 1, nil, "md5", .legacy),
         Algorithm(.integrity, 5, nil, "aesxcbc", .unsupported),
         Algorithm(.integrity, 7, nil, "sha1_160", .unsupported),
         Algorithm(.integrity, 8, nil, "aescmac", .unsupported),
@@ -147,6 +147,19 @@ extension Transform {
     /// Whether we can do this, legacy or not.
     public var isSupported: Bool {
         guard let algorithm = Algorithm.of(self) else { return false }
-        return algorithm.support != .unsupported
+        return algorithm.support != .unsupported && isAvailable
     }
+
+    /// Whether libcrypto has what this needs, which is a question for legacy algorithms only.
+    var isAvailable: Bool {
+        switch kind {
+        case .encryption: id != Self.tripleDES.id || CipherSuite.hasTripleDES
+        case .pseudoRandomFunction: PseudoRandomFunction(transformID: id)?.isAvailable ?? true
+        case .integrity: CipherSuite.Integrity(transformID: id)?.isAvailable ?? true
+        default: true
+        }
+    }
+
+    /// RFC 2451 §2.2: the key has 192 bits, so there is no attribute for its length.
+    static let tripleDES = Transform(.encryption, 3)
 }

@@ -44,7 +44,8 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     public var fragmentation = true
     /// Whether MOBIKE is offered and used (RFC 4555): both peers may change their addresses, and keep their keys.
     public var mobike = true
-    /// Whether legacy algorithms may be negotiated: MODP 1024 and 1536, and RSA signatures with SHA-1.
+    /// Whether legacy algorithms may be negotiated: 3DES, MD5, MODP 1024 and 1536, and RSA signatures
+    /// with SHA-1.
     public var allowLegacy = false
 
     /// Whether it is known where the peer is, or by which name.
@@ -105,7 +106,8 @@ public struct ChildConfiguration: Sendable, Equatable {
     public var inactivity: Duration = .zero
     /// When the SA is rekeyed; zero never.
     public var rekeyTime: Duration = .seconds(3600)
-    /// Bytes in one direction after which the SA is rekeyed; nil for no limit.
+    /// Bytes in one direction after which the SA is rekeyed; nil for the suite's limit, which only 3DES has and which a
+    /// larger number does not lift.
     public var rekeyBytes: UInt64?
     /// Packets in one direction after which the SA is rekeyed; nil for the limit that the sequence number sets.
     public var rekeyPackets: UInt64?

@@ -18,7 +18,9 @@ extension Proposal {
         case (20, let bits?, nil): return .aesGCM16(bits)
         case (28, nil, nil) where encryption.keyLength == nil: return .chaCha20Poly1305
         case (12, let bits?, let integrity?):
-            return Self.integrity(integrity.id).map { .aesCBC(bits, $0) }
+            return CipherSuite.Integrity(transformID: integrity.id).map { .aesCBC(bits, $0) }
+        case (3, nil, let integrity?) where encryption == .tripleDES:
+            return CipherSuite.Integrity(transformID: integrity.id).map { .tripleDESCBC($0) }
         default: return nil
         }
     }
@@ -38,16 +40,6 @@ extension Proposal {
 
     /// Whether sequence numbers are extended: the first ESN transform says so.
     public var extendedSequenceNumbers: Bool { transforms(.sequenceNumbers).first?.id == 1 }
-
-    private static func integrity(_ id: UInt16) -> CipherSuite.Integrity? {
-        switch id {
-        case 2: .hmacSHA1_96
-        case 12: .hmacSHA256_128
-        case 13: .hmacSHA384_192
-        case 14: .hmacSHA512_256
-        default: nil
-        }
-    }
 
     /// INTEG NONE, which an AEAD's proposal may carry (RFC 7296 §3.3.3).
     static let noIntegrity = Transform(.integrity, 0)
@@ -81,9 +73,25 @@ extension KeyExchangeGroup {
     public var keyword: String { Transform(.keyExchange, transformID).keyword }
 }
 
-extension PseudoRandomFunction {
+extension CipherSuite.Integrity {
+    /// The HMAC of an integrity transform; nil when we do not have it.
     init?(transformID: UInt16) {
         switch transformID {
+        case 1: self = .hmacMD5_96
+        case 2: self = .hmacSHA1_96
+        case 12: self = .hmacSHA256_128
+        case 13: self = .hmacSHA384_192
+        case 14: self = .hmacSHA512_256
+        default: return nil
+        }
+    }
+}
+
+extension PseudoRandomFunction {
+    /// The function of a PRF transform; nil when we do not have it.
+    init?(transformID: UInt16) {
+        switch transformID {
+        case 1: self = .hmacMD5
         case 2: self = .hmacSHA1
         case 5: self = .hmacSHA256
         case 6: self = .hmacSHA384

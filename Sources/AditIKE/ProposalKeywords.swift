@@ -62,11 +62,9 @@ extension Proposal: CustomStringConvertible {
         _ word: Substring, _ securityProtocol: SecurityProtocol, _ allowLegacy: Bool
     ) throws(ProposalSyntaxError) -> Transform {
         guard let algorithm = Algorithm.named(word) else {
-            let valid = keywords(for: securityProtocol)
-            let hint = nearest(to: word.lowercased(), among: valid).map { "; did you mean \"\($0)\"?" } ?? ";"
             throw ProposalSyntaxError(
                 keyword: String(word),
-                message: "unknown algorithm \"\(word)\"\(hint) valid are \(valid.joined(separator: ", "))")
+                message: "unknown algorithm \"\(word)\"\(hint(word, securityProtocol, allowLegacy))")
         }
         guard algorithm.support != .unsupported else {
             throw ProposalSyntaxError(
@@ -76,11 +74,32 @@ extension Proposal: CustomStringConvertible {
             throw ProposalSyntaxError(
                 keyword: String(word), message: "\"\(word)\" is weak and needs allow_legacy = true")
         }
+        guard algorithm.transform.isAvailable else {
+            throw ProposalSyntaxError(
+                keyword: String(word),
+                message:
+                    "\"\(word)\" is refused by this machine's libcrypto (OpenSSL), perhaps because it is set up for "
+                    + "FIPS 140; take another algorithm")
+        }
         guard isUsed(algorithm.transform, by: securityProtocol) else {
             let name = securityProtocol == .ike ? "an IKE" : "an ESP"
             throw ProposalSyntaxError(keyword: String(word), message: "\"\(word)\" has no place in \(name) proposal")
         }
         return algorithm.transform
+    }
+
+    /// What would have been right: legacy algorithms are not named without what they need.
+    private static func hint(
+        _ word: Substring, _ securityProtocol: SecurityProtocol, _ allowLegacy: Bool
+    ) -> String {
+        let valid = keywords(for: securityProtocol)
+        let legacy = allowLegacy ? [] : valid.filter { Algorithm.named($0)?.support == .legacy }
+        let meant = nearest(to: word.lowercased(), among: valid).map { keyword in
+            " did you mean \"\(keyword)\"\(legacy.contains(keyword) ? " (with allow_legacy = true)" : "")?"
+        }
+        let list = valid.filter { !legacy.contains($0) }.joined(separator: ", ")
+        let weak = legacy.isEmpty ? "" : ", and with allow_legacy = true \(legacy.joined(separator: ", "))"
+        return ";\(meant ?? "") valid are \(list)\(weak)"
     }
 
     private static func isUsed(_ transform: Transform, by securityProtocol: SecurityProtocol) -> Bool {
@@ -115,7 +134,8 @@ extension Proposal: CustomStringConvertible {
         guard first.isAEAD || !transforms(.integrity).isEmpty else {
             throw ProposalSyntaxError(
                 keyword: first.keyword,
-                message: "\(first.keyword) needs an integrity algorithm: add sha256, or take \(first.keyword)gcm16")
+                message: "\(first.keyword) needs an integrity algorithm: add sha256, or take "
+                    + (first.isLegacy ? "aes256gcm16" : "\(first.keyword)gcm16"))
         }
     }
 
@@ -137,7 +157,7 @@ extension Proposal: CustomStringConvertible {
     }
 
     /// The PRF with the hash of an integrity algorithm, by transform IDs.
-    private static let functions: [UInt16: UInt16] = [2: 2, 12: 5, 13: 6, 14: 7]
+    private static let functions: [UInt16: UInt16] = [1: 1, 2: 2, 12: 5, 13: 6, 14: 7]
 
     private static let textLengthLimit = 512
 

@@ -38,13 +38,21 @@ public struct ProposalMismatch: Error, Hashable, Sendable {
         message = differing.map {
             "\($0.comparison.subject): peer offers \($0.theirText), you allow \($0.ourText)"
         }.joined(separator: "; ")
-        // Several differences are not cured one by one: a whole proposal of the peer's is.
-        let usable = theirs.first { $0.transforms.allSatisfy { $0.isSupported && (allowLegacy || !$0.isLegacy) } }
-        if differing.count > 1, let usable {
-            suggestion = "Add \"\(usable.description)\" to \(key), or one of yours to the peer's."
-        } else {
-            suggestion = first.suggestion(key: key)
+        let whole = differing.count > 1 ? Self.suggestion(from: theirs, key: key, allowLegacy: allowLegacy) : nil
+        suggestion = whole ?? first.suggestion(key: key)
+    }
+
+    /// Several differences are not cured one by one: a whole proposal of the peer's is. Nil when none is supported.
+    private static func suggestion(from theirs: [Proposal], key: String, allowLegacy: Bool) -> String? {
+        let supported = theirs.filter { $0.transforms.allSatisfy(\.isSupported) }
+        if let good = supported.lazy.compactMap(\.withoutLegacy).first {
+            return "Add \"\(good.description)\" to \(key), or one of yours to the peer's."
         }
+        guard let weak = supported.first else { return nil }
+        return allowLegacy
+            ? "Add \"\(weak.description)\" to \(key), or better one of yours to the peer's."
+            : "Let the peer offer one of yours; if it cannot, set allow_legacy = true and add "
+                + "\"\(weak.description)\" to \(key)."
     }
 
     /// Whole proposals that a report shows.
@@ -54,6 +62,14 @@ public struct ProposalMismatch: Error, Hashable, Sendable {
         (.encryption, "encryption"), (.pseudoRandomFunction, "prf"), (.integrity, "integrity"),
         (.keyExchange, "key exchange"), (.sequenceNumbers, "sequence numbers"),
     ]
+}
+
+extension Proposal {
+    /// What is left without legacy algorithms; nil where a type has nothing else.
+    fileprivate var withoutLegacy: Proposal? {
+        let rest = transforms.filter { !$0.isLegacy }
+        return Set(rest.map(\.kind)) == Set(transforms.map(\.kind)) ? Proposal(securityProtocol, rest) : nil
+    }
 }
 
 /// One transform type's part of the difference.

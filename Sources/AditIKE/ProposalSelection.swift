@@ -117,7 +117,8 @@ public struct ProposalSelection: Sendable {
     private var usable: [Proposal] { configured.map(allowed) }
 
     private func allowed(_ proposal: Proposal) -> Proposal {
-        allowLegacy ? proposal : Proposal(proposal.securityProtocol, proposal.transforms.filter { !$0.isLegacy })
+        Proposal(
+            proposal.securityProtocol, proposal.transforms.filter { $0.isAvailable && (allowLegacy || !$0.isLegacy) })
     }
 
     private static func isUnderstood(_ proposal: Proposal) -> Bool {

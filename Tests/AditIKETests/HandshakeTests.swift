@@ -100,6 +100,49 @@ import Testing
         #expect(pair.nodes[0].failures.first?.stage == .ikeSAInit)
     }
 
+    @Test(
+        "both ends with 3DES, MD5 and MODP 1024, for IKE and for ESP",
+        arguments: [
+            ("3des-md5-modp1024", "3des-md5"), ("aes128-md5-modp2048", "aes128-md5"),
+            ("3des-sha1-modp2048", "3des-sha1"),
+        ])
+    func legacy(_ ike: String, _ esp: String) throws {
+        let (ike, esp) = (
+            try Proposal(parsing: ike, for: .ike, allowLegacy: true),
+            try Proposal(parsing: esp, for: .esp, allowLegacy: true)
+        )
+        let pair = IKEPair(
+            seed: 41,
+            Sides.pair {
+                $0.proposals = [ike]; $1.proposals = [ike]
+                $0.children[0].proposals = [esp]; $1.children[0].proposals = [esp]
+                $0.allowLegacy = true; $1.allowLegacy = true
+            })
+        #expect(pair.connect())
+        #expect(pair.nodes.allSatisfy { $0.established() && $0.children.count == 1 })
+        #expect(pair.problems == [])
+    }
+
+    @Test("legacy algorithms find no taker without allow_legacy, who is told what it would take")
+    func legacyIsRefused() throws {
+        let weak = try Proposal(parsing: "3des-md5-modp1024", for: .ike, allowLegacy: true)
+        for configured in [Proposal.defaultIKE, [weak]] {
+            let pair = IKEPair(
+                seed: 42,
+                Sides.pair {
+                    $0.proposals = [weak]; $1.proposals = configured
+                    $0.allowLegacy = true
+                })
+            pair.command(.initiate(connection: "c", child: nil), 0)
+            pair.run(30)
+            #expect(pair.codes(0) == [.noProposalChosen])
+            #expect(pair.codes(1).first == .noProposalChosen)
+            let told = pair.nodes[1].failures.first
+            #expect(told?.comparison.contains { $0.mismatch && $0.theirs == ["3des"] } == true)
+            #expect(told?.suggestion.contains("allow_legacy = true") == true, "\(told?.suggestion ?? "")")
+        }
+    }
+
     @Test("a child without common proposal or selectors fails alone; the IKE SA stands (RFC 7296 §1.2)")
     func childFailures() throws {
         let esp = try Proposal(parsing: "chacha20poly1305", for: .esp, allowLegacy: false)

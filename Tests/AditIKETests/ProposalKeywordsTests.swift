@@ -2,6 +2,7 @@
 // Adit: AditIKETests
 
 import AditCrypto
+import AditWire
 import Testing
 
 @testable import AditIKE
@@ -58,7 +59,12 @@ import Testing
         ("aes256-sha265-modp2048", "sha265", "did you mean \"sha256\"?"),
         ("aes256-qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq", "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq", "valid are aes128"),
         ("", "", "unknown algorithm \"\""), ("aes256--sha256", "", "unknown algorithm"),
-        ("3des-sha1-modp2048", "3des", "not supported"), ("aes256-md5-modp2048", "md5", "not supported"),
+        ("des-sha1-modp2048", "des", "not supported"), ("aes256-aesxcbc-modp2048", "aesxcbc", "not supported"),
+        ("3des-sha1-modp2048", "3des", "\"3des\" is weak and needs allow_legacy = true"),
+        ("aes256-md5-modp2048", "md5", "\"md5\" is weak and needs allow_legacy = true"),
+        ("aes256-sha256-prfmd5-modp2048", "prfmd5", "allow_legacy"),
+        ("des3-sha1-modp2048", "des3", "did you mean \"3des\" (with allow_legacy = true)?"),
+        ("des3-sha1-modp2048", "des3", ", and with allow_legacy = true 3des, md5, prfmd5, modp1024, modp1536"),
         ("aes256-sha256-modp1024", "modp1024", "allow_legacy"), ("aes256-sha256-modp1536", "modp1536", "allow_legacy"),
         ("aes256-sha256-modp2048-esn", "esn", "no place in an IKE"), ("aes256-sha256-modpnone", "modpnone", "no place"),
         ("aes256gcm16-aes256-prfsha256-x25519", "aes256", "two proposals"),
@@ -85,7 +91,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("aes128gcm16-sha256", "remove sha256"), ("aes256", "needs an integrity"),
+        ("aes128gcm16-sha256", "remove sha256"), ("aes256", "take aes256gcm16"),
         ("aes256-sha256-prfsha256", "no place"),
         ("sha256", "encryption"),
     ])
@@ -100,7 +106,43 @@ import Testing
         let proposal = try Proposal(parsing: "aes128-sha1-modp1024-modp2048", for: .ike, allowLegacy: true)
         #expect(proposal.legacyKeywords == ["modp1024"])
         #expect(proposal.keyExchangeGroups == [.modp1024, .modp2048])
-        #expect(Proposal.keywords(for: .ike).suffix(2) == ["modp1024", "modp1536"])
+        #expect(Proposal.keywords(for: .ike).suffix(5) == ["3des", "md5", "prfmd5", "modp1024", "modp1536"])
+        #expect(Proposal.keywords(for: .esp).suffix(4) == ["3des", "md5", "modp1024", "modp1536"])
+    }
+
+    /// As in strongSwan, also for the PRF that `md5` implies.
+    @Test(arguments: [
+        ("3des-md5-modp1024", CipherSuite.tripleDESCBC(.hmacMD5_96), PseudoRandomFunction.hmacMD5),
+        ("3des-sha1-modp1536", .tripleDESCBC(.hmacSHA1_96), .hmacSHA1),
+        ("3des-prfsha256-sha256-modp2048", .tripleDESCBC(.hmacSHA256_128), .hmacSHA256),
+        ("aes128-md5-modp2048", .aesCBC(.bits128, .hmacMD5_96), .hmacMD5),
+        ("aes256-prfmd5-sha1-modp2048", .aesCBC(.bits256, .hmacSHA1_96), .hmacMD5),
+        ("aes128gcm16-prfmd5-x25519", .aesGCM16(.bits128), .hmacMD5),
+    ])
+    func legacyIKEProposals(_ text: String, _ suite: CipherSuite, _ prf: PseudoRandomFunction) throws {
+        let proposal = try Proposal(parsing: text, for: .ike, allowLegacy: true)
+        #expect(proposal.cipherSuite == suite && proposal.pseudoRandomFunction == prf)
+        #expect(try Proposal(parsing: proposal.description, for: .ike, allowLegacy: true) == proposal)
+        let weak = text.split(separator: "-").map(String.init).filter {
+            ["3des", "md5", "prfmd5", "modp1024", "modp1536"].contains($0)
+        }
+        #expect(Set(proposal.legacyKeywords).isSuperset(of: weak) && !proposal.legacyKeywords.isEmpty)
+        // On the wire without a length of the key (RFC 2451 §2.2), and back.
+        let payload = SecurityAssociationPayload([NumberedProposal(number: 1, spi: [], proposal: proposal)])
+        var writer = ByteWriter()
+        payload.serialize(into: &writer)
+        var reader = ByteReader(writer.bytes)
+        #expect(try SecurityAssociationPayload(parsing: &reader) == payload)
+        #expect(proposal.suiteDescription == (text == "3des-prfsha256-sha256-modp2048" ? "3des-sha256-modp2048" : text))
+    }
+
+    @Test func tripleDESHasNoLengthOfTheKey() throws {
+        let proposal = try Proposal(parsing: "3des-md5", for: .esp, allowLegacy: true)
+        #expect(proposal.transforms == [Transform(.encryption, 3), Transform(.integrity, 1)])
+        #expect(proposal.cipherSuite == .tripleDESCBC(.hmacMD5_96) && proposal.legacyKeywords == ["3des", "md5"])
+        var other = proposal
+        other.transforms[0].keyLength = 192
+        #expect(other.cipherSuite == nil)
     }
 
     /// The defaults of the configuration reference.

@@ -33,16 +33,36 @@ import Testing
         #expect(unpermitted.comparison.contains { $0.subject == "key exchange" && $0.mismatch })
     }
 
+    /// What a gateway of old offers differs in everything: one sentence says all that it takes.
+    @Test func onlyLegacyIsOfferedAltogether() throws {
+        let theirs = ["3des-md5-modp1024"]
+        let difference = try mismatch(["aes256-sha256-x25519"], theirs)
+        #expect(
+            difference.suggestion == "Let the peer offer one of yours; if it cannot, set allow_legacy = true and add "
+                + "\"3des-prfmd5-md5-modp1024\" to proposals.")
+        #expect(difference.comparison.map(\.theirs) == [["3des"], ["prfmd5"], ["md5"], ["modp1024"]])
+        let allowed = try mismatch(["aes256-sha256-x25519"], theirs, allowLegacy: true)
+        #expect(
+            allowed.suggestion
+                == "Add \"3des-prfmd5-md5-modp1024\" to proposals, or better one of yours to the peer's.")
+        // Beside something better it is not named.
+        let better = try mismatch(["aes256gcm16-prfsha256-x25519"], theirs + ["aes128-3des-sha1-md5-modp2048-modp1024"])
+        #expect(
+            better.suggestion == "Add \"aes128-prfsha1-sha1-modp2048\" to proposals, or one of yours to the peer's.")
+        let child = try mismatch(["aes128gcm16-noesn"], ["3des-md5-noesn"], .esp)
+        #expect(child.suggestion.contains("allow_legacy = true and add \"3des-md5-noesn\" to esp_proposals"))
+    }
+
     @Test func nothingOfItIsSupported() {
         let ours = Proposal.defaultIKE
         let theirs = Proposal(
             .ike,
             [
-                Transform(.encryption, 3), Transform(.pseudoRandomFunction, 5), Transform(.integrity, 12),
+                Transform(.encryption, 2), Transform(.pseudoRandomFunction, 5), Transform(.integrity, 12),
                 Transform(.keyExchange, 31),
             ])
         let difference = ProposalMismatch(ours: ours, theirs: [theirs], allowLegacy: false)
-        #expect(difference.comparison.first { $0.mismatch }?.theirs == ["3des"])
+        #expect(difference.comparison.first { $0.mismatch }?.theirs == ["des"])
         #expect(difference.suggestion.contains("not supported here"))
     }
 

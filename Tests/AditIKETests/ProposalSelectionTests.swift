@@ -61,6 +61,21 @@ import Testing
             try ProposalSelection(ours, allowLegacy: false).choose(from: offer(ours))
         }
         #expect(try ProposalSelection(ours, allowLegacy: true).choose(from: offer(ours)).group == .modp1024)
+
+        let weak = try ike("3des-md5-modp2048") + ike("aes128-sha256-prfmd5-modp2048")
+        for proposal in weak {
+            #expect(throws: ProposalMismatch.self) {
+                try ProposalSelection([proposal], allowLegacy: false).choose(from: offer([proposal]))
+            }
+            let choice = try ProposalSelection([proposal], allowLegacy: true).choose(from: offer([proposal]))
+            #expect(choice.pseudoRandomFunction == .hmacMD5 && choice.suite == proposal.cipherSuite)
+        }
+        let child = try esp("3des-sha1-noesn") + esp("aes128-md5-noesn")
+        #expect(throws: ProposalMismatch.self) {
+            try ProposalSelection(child, allowLegacy: false).choose(from: offer(child))
+        }
+        let answer = offer([child[1]])
+        #expect(try ProposalSelection(child, allowLegacy: true).choose(from: answer).suite == child[1].cipherSuite)
     }
 
     // RFC 7296 §3.3.6.

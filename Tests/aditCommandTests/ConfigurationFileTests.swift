@@ -191,6 +191,9 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         ("proposals = []", "proposals: found an empty list; allowed is a list of 1 to 16 IKE proposals"),
         ("proposals = \"aes128gcm61-prfsha256-x25519\"", "did you mean \"aes128gcm16\"?"),
         ("proposals = \"aes128-sha1-modp1024\"", "allow_legacy = true"),
+        ("proposals = \"3des-sha1-modp2048\"", "\"3des\" is weak and needs allow_legacy = true"),
+        ("proposals = \"aes128-md5-modp2048\"", "\"md5\" is weak and needs allow_legacy = true"),
+        ("esp_proposals = \"3des-md5\"", "\"3des\" is weak and needs allow_legacy = true"),
         ("dpd_delay = \"30\"", "dpd_delay: found \"30\"; allowed is a duration such as \"30s\""),
         ("dpd_delay = 30", "dpd_delay: found the number 30; allowed is a duration"),
         ("dpd_delay = \"99999999999d\"", "dpd_delay: found \"99999999999d\"; allowed is a duration"),
@@ -357,6 +360,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
                 remote_ts = "0.0.0.0/0"
                 allow_legacy = true
                 proposals = "aes128-sha1-modp1024"
+                esp_proposals = ["aes128-sha256", "3des-md5"]
                 [connections.b]
                 remote_addrs = "192.0.2.3"
                 psk = "\(secret)"
@@ -371,7 +375,9 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             "t.toml:4: warning: connections.a.local_ts: \"10.1.0.7/16\" has bits after its length; 10.1.0.0/16 is",
             "t.toml:5: warning: connections.a.remote_ts: 0.0.0.0/0 with install_routes",
             "t.toml:7: warning: connections.a.proposals: \"aes128-sha1-modp1024\" has legacy algorithms",
-            "t.toml:12: warning: connections.b.remote_ts: 10.1.0.0/16 to 0.0.0.0/0 also belongs to connection \"a\"",
+            "t.toml:8: warning: connections.a.esp_proposals: \"3des-md5\" has legacy algorithms, which are no "
+                + "longer safe: 3des, md5",
+            "t.toml:13: warning: connections.b.remote_ts: 10.1.0.0/16 to 0.0.0.0/0 also belongs to connection \"a\"",
         ] {
             #expect(found.contains { $0.hasPrefix(words) }, "\(words) in \(found)")
         }
