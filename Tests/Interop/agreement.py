@@ -2,10 +2,10 @@
 # Adit: Interop
 """What two gateways say of the same tunnel, compared: Adit's status with strongSwan's list, or two statuses."""
 
-ENCRYPTION = {"AES_GCM_16": "aes{}gcm16", "AES_CBC": "aes{}", "CHACHA20_POLY1305": "chacha20poly1305"}
-INTEGRITY = {"HMAC_SHA1_96": "sha1", "HMAC_SHA2_256_128": "sha256", "HMAC_SHA2_384_192": "sha384",
+ENCRYPTION = {"AES_GCM_16": "aes{}gcm16", "AES_CBC": "aes{}", "CHACHA20_POLY1305": "chacha20poly1305", "3DES_CBC": "3des"}
+INTEGRITY = {"HMAC_MD5_96": "md5", "HMAC_SHA1_96": "sha1", "HMAC_SHA2_256_128": "sha256", "HMAC_SHA2_384_192": "sha384",
              "HMAC_SHA2_512_256": "sha512"}
-PRF = {"PRF_HMAC_SHA1": "prfsha1", "PRF_HMAC_SHA2_256": "prfsha256", "PRF_HMAC_SHA2_384": "prfsha384",
+PRF = {"PRF_HMAC_MD5": "prfmd5", "PRF_HMAC_SHA1": "prfsha1", "PRF_HMAC_SHA2_256": "prfsha256", "PRF_HMAC_SHA2_384": "prfsha384",
        "PRF_HMAC_SHA2_512": "prfsha512"}
 GROUP = {"CURVE_25519": "x25519", "ECP_256": "ecp256", "ECP_384": "ecp384", "ECP_521": "ecp521",
          "MODP_1024": "modp1024", "MODP_1536": "modp1536", "MODP_2048": "modp2048", "MODP_3072": "modp3072", "MODP_4096": "modp4096"}
