@@ -3,17 +3,17 @@
 
 internal import AditWire
 
-/// Whether what a worker reads arrives so often that it should not push other threads aside for each arrival.
+/// Whether what a worker reads arrives one by one and so often that it should let packets gather between its turns.
 ///
-/// A worker that is woken runs at once, before the thread that woke it: a round trip stays short however busy the
-/// processors are. But a program that sends datagrams one by one would be interrupted for each of them, and then the
-/// switches cost more than the packets. So a worker is patient (`PinnedThread/setPatient(_:)`) from ``crowded``
-/// arrivals a second on (a super-packet, or a run of datagrams, is one), and no longer when there are fewer than
-/// ``sparse``.
+/// A worker that sleeps is woken by the next packet and runs at once, before the thread that sent it: a round trip stays
+/// short however busy the processors are. But a program that sends datagrams one by one would be interrupted for each
+/// of them, and each would leave alone; then the switches and the sends cost more than the packets. So from ``crowded``
+/// arrivals a second on (a super-packet, or a run of datagrams, is one) a worker pauses after a turn that took all there
+/// were, until there are fewer than ``sparse``.
 ///
 /// One worker's, not thread-safe.
 struct ArrivalRate {
-    /// Arrivals a second from which a worker is patient: far above what streams in super-packets make.
+    /// Arrivals a second from which a worker pauses: far above what streams in super-packets make.
     static let crowded: UInt64 = 60_000
     /// Arrivals a second below which it is not.
     static let sparse: UInt64 = 30_000
@@ -28,18 +28,16 @@ struct ArrivalRate {
     /// Counts what was read at once.
     @inline(__always) mutating func add(_ arrivals: Int) { count &+= UInt64(truncatingIfNeeded: arrivals) }
 
-    /// At the end of an interval: whether ``isCrowded`` has changed.
-    @inline(__always) mutating func hasChanged(at now: Timestamp) -> Bool {
-        now.nanoseconds &- since >= Self.interval ? judge(now.nanoseconds) : false
+    /// Judges the interval when it is over.
+    @inline(__always) mutating func advance(to now: Timestamp) {
+        if now.nanoseconds &- since >= Self.interval { judge(now.nanoseconds) }
     }
 
-    @inline(never) private mutating func judge(_ now: UInt64) -> Bool {
+    @inline(never) private mutating func judge(_ now: UInt64) {
         // Arrivals of an interval are far fewer than 2^64 / 10^9.
         let rate = count &* 1_000_000_000 / max(now &- since, 1)
         count = 0
         since = now
-        let was = isCrowded
-        isCrowded = rate >= (was ? Self.sparse : Self.crowded)
-        return isCrowded != was
+        isCrowded = rate >= (isCrowded ? Self.sparse : Self.crowded)
     }
 }

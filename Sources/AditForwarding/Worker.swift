@@ -20,7 +20,8 @@ final class SharedSettings: Sendable {
 ///
 /// A turn: 1. read the device until it is drained or ``readLimit`` or ``readBytes`` are reached, and send; 2. receive
 /// once, and write; 3. pass the quiescent point. Neither direction can starve the other. A lone packet is sent in the
-/// turn that read it.
+/// turn that read it. Only where packets come one by one by the ten thousand (``ArrivalRate``), a turn that took all
+/// there were is followed by a pause.
 ///
 /// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the
 /// transport once a batch; the walks in between work on concrete types.
@@ -33,6 +34,9 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private let slotsPerRead = 4
     /// Runs received at once: one, because opening, coalescing and writing it is a whole turn's work.
     private let runsPerReceive = 1
+    /// The pause of a worker whose packets come one by one and often, in nanoseconds: a hundred packets gather at
+    /// 400,000 a second, far fewer than the device's queue holds.
+    private let crowdPause: UInt64 = 250_000
     /// How often held packets are tried again.
     private let holdInterval: UInt64 = 20_000_000
     /// How often it is asked whether datagrams had to leave in fragments.
@@ -91,22 +95,38 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     mutating func run() {
         reader.leaveIdle()
         while !settings.isStopping.load(ordering: .acquiring) {
-            if !turn() { sleep() }
+            switch turn() {
+            case .again: break
+            case .pause: PinnedThread.sleep(nanoseconds: crowdPause)
+            case .sleep: sleep()
+            }
         }
         reader.enterIdle()
     }
 
-    /// One turn; false when there was nothing to do.
-    mutating func turn() -> Bool {
+    /// What follows a turn.
+    enum Next {
+        /// Another turn: there is more, or there may be.
+        case again
+        /// A pause in which packets that come one by one gather, as this turn took all there were of many.
+        case pause
+        /// Sleep until something comes.
+        case sleep
+    }
+
+    /// One turn.
+    mutating func turn() -> Next {
         let now = MonotonicClock.now()
         let mtu = settings.mtu.load(ordering: .relaxed)
-        if arrivals.hasChanged(at: now) { PinnedThread.setPatient(arrivals.isCrowded) }
+        arrivals.advance(to: now)
         if outbound.holdsPackets { release(now: now, mtu: mtu) }
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
-        let didSend = outboundTurn(now: now, mtu: mtu)
+        let reading = outboundTurn(now: now, mtu: mtu)
         let didReceive = inboundTurn(now: now, mtu: mtu)
         reader.quiescent()
-        return didSend || didReceive
+        if didReceive || reading == .more { return .again }
+        if reading == .nothing { return .sleep }
+        return arrivals.isCrowded ? .pause : .again
     }
 
     private mutating func sleep() {
@@ -120,23 +140,32 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         reader.leaveIdle()
     }
 
-    private mutating func outboundTurn(now: Timestamp, mtu: Int) -> Bool {
-        var isActive = false
+    /// What a turn found at the device.
+    private enum Reading { case nothing, all, more }
+
+    private mutating func outboundTurn(now: Timestamp, mtu: Int) -> Reading {
+        var reading = Reading.nothing
         var bytes = 0
         for _ in 0..<readLimit where bytes < readBytes {
             _ = device.read(into: packets)
-            guard packets.count > 0 else { break }
-            isActive = true
+            guard packets.count > 0 else {
+                if reading == .more { reading = .all }
+                break
+            }
+            reading = .more
             arrivals.add(packets.count)
             counters.deviceReads.add(packets.count)
             for slot in 0..<packets.count { unsafe bytes &+= packets.slots[slot].length }
             outbound.begin(packets, now: now, mtu: mtu)
             while case .full = outbound.advance() { flush() }
-            guard packets.count == packets.capacity else { break }
+            guard packets.count == packets.capacity else {
+                reading = .all
+                break
+            }
         }
         flush()
         writeReplies()
-        return isActive
+        return reading
     }
 
     private mutating func inboundTurn(now: Timestamp, mtu: Int) -> Bool {

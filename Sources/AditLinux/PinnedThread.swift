@@ -60,10 +60,6 @@ internal import Synchronization
         unsafe nanosleep(&pause, nil)
     }
 
-    /// Whether the calling thread, when it wakes, lets the one that runs on its processor go on for a while instead of
-    /// running before it (a batch thread, sched(7)). Any thread may say so of itself.
-    public static func setPatient(_ isPatient: Bool) { adit_set_thread_patient(isPatient ? 1 : 0) }
-
     /// How many processors this process may use.
     public static var processorCount: Int { Int(adit_processor_count()) }
 

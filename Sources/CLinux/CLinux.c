@@ -131,11 +131,6 @@ int adit_set_thread_nice(int value) {
     return setpriority(PRIO_PROCESS, 0, value) < 0 ? errno : 0;
 }
 
-void adit_set_thread_patient(int is_patient) {
-    struct sched_param none = {0};
-    sched_setscheduler(0, is_patient ? SCHED_BATCH : SCHED_OTHER, &none);
-}
-
 int adit_processor_count(void) {
     cpu_set_t set;
     CPU_ZERO(&set);

@@ -6,15 +6,17 @@ import Testing
 
 @testable import AditForwarding
 
-@Suite("What arrives so often that a worker need not interrupt for it")
+@Suite("What arrives so often that a worker pauses between its turns")
 struct ArrivalRateTests {
-    /// Arrivals of `perSecond` in turns of 100 µs for 20 ms; how often it has changed.
+    /// Arrivals of `perSecond` in turns of 100 µs for 20 ms; how often ``ArrivalRate/isCrowded`` has changed.
     private func run(_ rate: inout ArrivalRate, from start: inout UInt64, perSecond: Int) -> Int {
         var changes = 0
         for turn in 1...200 {
             start += 100_000
             rate.add(perSecond * turn / 10_000 - perSecond * (turn - 1) / 10_000)
-            if rate.hasChanged(at: Timestamp(nanoseconds: start)) { changes += 1 }
+            let was = rate.isCrowded
+            rate.advance(to: Timestamp(nanoseconds: start))
+            if rate.isCrowded != was { changes += 1 }
         }
         return changes
     }
@@ -50,8 +52,8 @@ struct ArrivalRateTests {
         var (rate, time) = (ArrivalRate(), UInt64(1_000_000_000))
         _ = run(&rate, from: &time, perSecond: 200_000)
         rate.add(64)
-        let hasChanged = rate.hasChanged(at: Timestamp(nanoseconds: time + 60_000_000_000))
-        #expect(hasChanged)
+        #expect(rate.isCrowded)
+        rate.advance(to: Timestamp(nanoseconds: time + 60_000_000_000))
         #expect(!rate.isCrowded)
     }
 }

@@ -69,8 +69,6 @@ size_t adit_write_ancillary(
 int adit_bind_thread(int processor);
 /* Gives the calling thread this nice value, -20 to 19; 0 or an errno. */
 int adit_set_thread_nice(int value);
-/* Whether the calling thread, when it wakes, lets the one that runs go on for a while (a batch thread, sched(7)). */
-void adit_set_thread_patient(int is_patient);
 /* How many processors this process may use. */
 int adit_processor_count(void);
 /* Names the calling thread. */
