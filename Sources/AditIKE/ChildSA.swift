@@ -6,7 +6,7 @@ internal import AditWire
 /// A pair of ESP SAs as its IKE SA keeps it.
 struct ChildSA: Sendable {
     /// Which of the connection's children it is.
-    let child: Int
+    let child: ChildID
     let inbound: SPI
     let outbound: SPI
     /// The suite in swanctl's keywords.
@@ -53,8 +53,8 @@ extension ChildSA {
 
 /// Something that an IKE SA will ask of its peer as soon as the window is free.
 enum IKETask: Equatable, Sendable {
-    /// Create the child with this index.
-    case createChild(Int)
+    /// Create this child.
+    case createChild(ChildID)
     /// Replace the Child SA with this inbound SPI.
     case rekeyChild(SPI)
     /// Delete these Child SAs.

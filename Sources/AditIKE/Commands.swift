@@ -38,7 +38,7 @@ extension IKEEndpoint {
             effects.append(.report(.failed(report)))
             return
         }
-        let children = child.map { connection.child($0).map { [$0] } ?? [] } ?? connection.all
+        let children = child.map { connection.children.id(named: $0).map { [$0] } ?? [] } ?? connection.children.ids
         connections[id]?.idle.subtract(children)
         connections[id]?.failures = 0
         connections[id]?.notBefore = nil
@@ -49,7 +49,8 @@ extension IKEEndpoint {
     /// A packet waits for a child.
     mutating func acquire(connection name: String, child: String, packet: FlowKey?) {
         guard let id = connections.id(named: name), let connection = connections[id], !connection.held,
-            let index = connection.child(child), connection.isAwaited(index), awaits(packet, of: index, connection)
+            let index = connection.children.id(named: child), connection.isAwaited(index),
+            awaits(packet, of: index, connection)
         else { return }
         connections[id]?.idle.remove(index)
         if let due = connection.notBefore, due > now {
@@ -71,8 +72,11 @@ extension IKEEndpoint {
     }
 
     /// Brings children up: within the attempt under way, within the newest IKE SA, or by a new attempt.
-    mutating func bring(_ id: ConnectionID, _ children: [Int]) {
-        guard let connection = connections[id], !children.isEmpty else { return }
+    mutating func bring(_ id: ConnectionID, _ children: [ChildID]) {
+        guard let connection = connections[id] else { return }
+        // What an SA or an exchange of a retired child asks for again is what took its place.
+        let children = connection.children.current(children)
+        guard !children.isEmpty else { return }
         if let attempt = connection.attempt {
             withIKESA(attempt) { _, sa in
                 var wanted = Set(sa.wanted)
@@ -90,7 +94,7 @@ extension IKEEndpoint {
     }
 
     /// Ends all IKE SAs of a connection and forgets what it wanted.
-    private mutating func takeDown(_ id: ConnectionID, reason: String) {
+    mutating func takeDown(_ id: ConnectionID, reason: String) {
         timers.cancel(.initiate(id))
         timers.cancel(.resolution(id))
         cancelAttempt(id, reason)
@@ -106,30 +110,6 @@ extension IKEEndpoint {
         for spi in connections[id]?.ikeSAs ?? [] {
             withIKESA(spi) { endpoint, sa in endpoint.close(&sa, .delete, reason: reason) }
         }
-    }
-
-    /// Unchanged connections keep their IKE SAs; removed and changed ones lose them.
-    private mutating func configure(_ configurations: [ConnectionConfiguration]) {
-        var kept: Set<String> = []
-        var removed: [ConnectionID] = []
-        let wanted = Dictionary(configurations.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        for id in connections.ids {
-            guard let current = connections[id]?.configuration else { continue }
-            if wanted[current.name] == current {
-                kept.insert(current.name)
-            } else {
-                takeDown(
-                    id, reason: wanted[current.name] == nil ? "removed from the configuration" : "configuration changed"
-                )
-                removed.append(id)
-            }
-        }
-        connections.remove(removed)
-        for configuration in configurations where kept.insert(configuration.name).inserted {
-            let id = connections.add(configuration)
-            if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: now) }
-        }
-        connections.arrange(configurations.map(\.name))
     }
 
     /// Deletes everything: one DELETE for each IKE SA, without waiting for the answers.

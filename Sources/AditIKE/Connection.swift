@@ -13,7 +13,9 @@ struct ConnectionID: Hashable, Comparable, Sendable {
 /// One configured connection and what became of it.
 struct Connection: Sendable {
     let id: ConnectionID
-    let configuration: ConnectionConfiguration
+    /// As it is configured now; its children have their places in ``children``.
+    private(set) var configuration: ConnectionConfiguration
+    private(set) var children: ChildTable
     /// Taken down by command: neither initiated nor answered until asked for.
     var held = false
     /// The IKE SA that we are initiating.
@@ -26,9 +28,9 @@ struct Connection: Sendable {
     /// The peer refused RSASSA-PSS, so our attempts sign with PKCS #1 v1.5.
     var signsByPKCS1 = false
     /// Children that are wanted as soon as initiating is allowed again.
-    var wanted: [Int] = []
+    var wanted: [ChildID] = []
     /// Children that were deleted because they carried nothing: only a packet, a command or the peer brings them back.
-    var idle: Set<Int> = []
+    var idle: Set<ChildID> = []
     /// What is asked for first when a child is made.
     var awaited = AwaitedTraffic()
     /// Failed attempts in a row.
@@ -40,7 +42,7 @@ struct Connection: Sendable {
     /// What the configured names were found to mean.
     var resolved: [String: [IPAddress]] = [:]
     /// The children of an attempt that waits for names; nil when none does.
-    var resolving: [Int]?
+    var resolving: [ChildID]?
     /// Whether the last attempt of ours failed.
     var hasFailed = false
     /// Why the last attempt of either side failed; nil after a success.
@@ -52,6 +54,7 @@ struct Connection: Sendable {
     init(id: ConnectionID, configuration: ConnectionConfiguration) {
         self.id = id
         self.configuration = configuration
+        children = ChildTable(configuration.children)
     }
 
     /// Whether we know where the peer is.
@@ -61,23 +64,34 @@ struct Connection: Sendable {
     var newest: IKESPI? { established.max { $0.value < $1.value }?.key }
 
     /// The children that come up by themselves and again whenever they are lost.
-    var started: [Int] { indices { $0.startAction == .start }.filter { !idle.contains($0) } }
-
-    /// Every child.
-    var all: [Int] { Array(configuration.children.indices) }
-
-    /// The child called `name`.
-    func child(_ name: String) -> Int? { configuration.children.firstIndex { $0.name == name } }
+    var started: [ChildID] { children.ids.filter { children[$0]?.startAction == .start && !idle.contains($0) } }
 
     /// Whether a packet may bring a child up.
-    func isAwaited(_ child: Int) -> Bool { trapped || configuration.children[child].startAction != .none }
-
-    private func indices(_ condition: (ChildConfiguration) -> Bool) -> [Int] {
-        configuration.children.indices.filter { condition(configuration.children[$0]) }
+    func isAwaited(_ child: ChildID) -> Bool {
+        trapped || children[child].map { $0.startAction != .none } ?? false
     }
 }
 
 extension Connection {
+    /// Follows a change that leaves the IKE SAs in place: what was planned for a child is planned for what took its
+    /// place.
+    mutating func follow(_ new: ConnectionConfiguration, _ change: ConnectionChange) {
+        let before = children
+        if configuration.dpdAction != new.dpdAction { trapped = false }
+        configuration = new
+        children.follow(new.children, change)
+        wanted = children.current(wanted)
+        resolving = resolving.map { children.current($0) }
+        awaited.keep { children.isConfigured($0) }
+        idle = idle.filter { id in
+            guard let old = before[id], children.isConfigured(id), let new = children[id] else { return false }
+            return old.startAction == new.startAction && old.inactivity == new.inactivity
+        }
+    }
+
+    /// Forgets the retired children that no SA and no exchange refers to.
+    mutating func pruneChildren(except used: Set<ChildID>) { children.prune(except: used) }
+
     /// Adds an authenticated IKE SA as the newest.
     mutating func register(_ spi: IKESPI) {
         sequence += 1

@@ -51,12 +51,7 @@ extension IKEEndpoint {
         connections[id]?.register(sa.spi)
         if let localID = sa.session?.localID { enterContacts(localID, remoteID, &sa) }
         peers[PeerKey(connection: id, identity: remoteID), default: []].append(sa.spi)
-        if configuration.dpdDelay > .zero {
-            // Tunnels that came up together do not ask together for ever.
-            let delay = near(configuration.dpdDelay)
-            sa.session?.livenessDelay = delay
-            timers.set(.liveness(sa.spi), at: now + delay)
-        }
+        watchLiveness(configuration, &sa)
         if let reauthAt = sa.session?.reauthAt { timers.set(.reauthenticate(sa.spi), at: reauthAt) }
         if sa.localBehindNAT, limits.keepaliveInterval > .zero {
             timers.set(.keepalive(sa.spi), at: now + limits.keepaliveInterval)

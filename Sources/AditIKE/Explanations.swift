@@ -196,7 +196,7 @@ extension IKEEndpoint {
         _ type: NotifyType, _ negotiation: ChildNegotiation, _ configuration: ConnectionConfiguration,
         _ stage: FailureReport.Stage, _ sa: IKESA
     ) -> FailureReport {
-        let name = configuration.children[negotiation.child].name
+        let name = childConfiguration(negotiation.child, sa)?.name ?? ""
         switch type {
         case .noProposalChosen, .invalidKEPayload:
             return report(

@@ -65,7 +65,7 @@ extension IKEEndpoint {
     ///
     /// Where it was to take the place of the IKE SA `old`, that one stays and tries again.
     mutating func attemptFailed(
-        _ id: ConnectionID, children: [Int], _ report: FailureReport, replacing old: IKESPI? = nil
+        _ id: ConnectionID, children: [ChildID], _ report: FailureReport, replacing old: IKESPI? = nil
     ) {
         effects.append(.report(.failed(report)))
         guard let connection = connections[id] else { return }
@@ -99,7 +99,7 @@ extension IKEEndpoint {
 
     /// A child could not be made; its IKE SA stands. `first` is the traffic for which it was asked.
     mutating func childFailed(
-        _ child: Int, first: SelectorPair? = nil, _ report: FailureReport, _ sa: inout IKESA
+        _ child: ChildID, first: SelectorPair? = nil, _ report: FailureReport, _ sa: inout IKESA
     ) {
         if let first, sa.session?.live(child: child) != nil {
             furtherFailed(child, first, report, sa)
@@ -115,14 +115,14 @@ extension IKEEndpoint {
     }
 
     /// An IKE SA or some children of a connection are gone, and not because we wanted it.
-    mutating func lost(_ id: ConnectionID, children: [Int], lived: Duration, deadPeer: Bool) {
+    mutating func lost(_ id: ConnectionID, children: [ChildID], lived: Duration, deadPeer: Bool) {
         guard let connection = connections[id], !connection.held, connection.canInitiate else { return }
         // A tunnel that never lives long is not retried ever so fast.
         connections[id]?.failures = lived >= Self.stableAfter ? 0 : connection.failures + 1
         var wanted = startedChildren(id)
         if deadPeer {
             switch connection.configuration.dpdAction {
-            case .restart: wanted = Array(Set(wanted + children)).sorted()
+            case .restart: wanted = Array(Set(wanted + connection.children.current(children))).sorted()
             case .trap:
                 wanted = []
                 connections[id]?.trapped = true
@@ -135,7 +135,7 @@ extension IKEEndpoint {
     }
 
     /// The children that come up by themselves; none while the connection is held down.
-    func startedChildren(_ id: ConnectionID) -> [Int] {
+    func startedChildren(_ id: ConnectionID) -> [ChildID] {
         guard let connection = connections[id], connection.canInitiate, !connection.held else { return [] }
         return connection.started
     }

@@ -11,12 +11,12 @@ internal import AditWire
 /// The traffic that is asked for first when a child of a connection is made, and what the peer refused of it.
 struct AwaitedTraffic: Sendable {
     private struct Refusal {
-        let child: Int
+        let child: ChildID
         let traffic: SelectorPair
         let until: Timestamp
     }
 
-    private var pairs: [Int: [SelectorPair]] = [:]
+    private var pairs: [ChildID: [SelectorPair]] = [:]
     private var refusals: [Refusal] = []
     /// After a refusal nothing further is asked for before this.
     private var notBefore: Timestamp?
@@ -24,31 +24,37 @@ struct AwaitedTraffic: Sendable {
     private var toldAt: Timestamp?
 
     /// What waits for a child, in the order in which it came.
-    func waiting(for child: Int) -> [SelectorPair] { pairs[child] ?? [] }
+    func waiting(for child: ChildID) -> [SelectorPair] { pairs[child] ?? [] }
 
     /// Adds traffic of a child; what does not fit comes again with its next packet.
-    mutating func add(_ traffic: SelectorPair, of child: Int) {
+    mutating func add(_ traffic: SelectorPair, of child: ChildID) {
         guard !waiting(for: child).contains(traffic), waiting(for: child).count < Self.limit else { return }
         pairs[child, default: []].append(traffic)
     }
 
     /// Nothing waits for a child any more.
-    mutating func forget(_ child: Int) { pairs[child] = nil }
+    mutating func forget(_ child: ChildID) { pairs[child] = nil }
+
+    /// Forgets all of the children that are not `wanted`.
+    mutating func keep(_ wanted: (ChildID) -> Bool) {
+        pairs = pairs.filter { wanted($0.key) }
+        refusals.removeAll { !wanted($0.child) }
+    }
 
     /// Traffic of a child no longer waits.
-    mutating func remove(_ traffic: SelectorPair, of child: Int) {
+    mutating func remove(_ traffic: SelectorPair, of child: ChildID) {
         pairs[child]?.removeAll { $0 == traffic }
         if pairs[child]?.isEmpty ?? false { pairs[child] = nil }
     }
 
     /// Whether a further Child SA may be asked for, for this.
-    func mayAsk(for traffic: SelectorPair, of child: Int, _ now: Timestamp) -> Bool {
+    func mayAsk(for traffic: SelectorPair, of child: ChildID, _ now: Timestamp) -> Bool {
         if let notBefore, now < notBefore { return false }
         return !refusals.contains { $0.child == child && $0.traffic.isLike(traffic) && now < $0.until }
     }
 
     /// The peer refused this, or left it out; returns whether people should hear of it.
-    mutating func refuse(_ traffic: SelectorPair, of child: Int, _ now: Timestamp) -> Bool {
+    mutating func refuse(_ traffic: SelectorPair, of child: ChildID, _ now: Timestamp) -> Bool {
         remove(traffic, of: child)
         refusals.removeAll { $0.until <= now }
         if refusals.count >= Self.limit { refusals.removeFirst() }
@@ -105,9 +111,9 @@ extension ChildConfiguration {
 
 extension IKEEndpoint {
     /// Whether anything is to be done for a packet; notes it as what is asked for first.
-    mutating func awaits(_ packet: FlowKey?, of index: Int, _ connection: Connection) -> Bool {
-        let child = connection.configuration.children[index]
-        guard child.asksForPacket, !child.anyToAny, let traffic = packet.flatMap({ SelectorPair($0) }),
+    mutating func awaits(_ packet: FlowKey?, of index: ChildID, _ connection: Connection) -> Bool {
+        guard let child = connection.children[index], child.asksForPacket, !child.anyToAny,
+            let traffic = packet.flatMap({ SelectorPair($0) }),
             child.permits(traffic), connection.canInitiate || connection.established.count == 1
         else { return true }
         let live = connection.ikeSAs.compactMap { ikeSAs[$0]?.session }.flatMap { session in
@@ -125,7 +131,7 @@ extension IKEEndpoint {
     }
 
     /// Traffic that waits for a child, and that none of an IKE SA's Child SAs lets through.
-    func missingTraffic(of index: Int, _ sa: IKESA) -> SelectorPair? {
+    func missingTraffic(of index: ChildID, _ sa: IKESA) -> SelectorPair? {
         guard let id = sa.connection, let connection = connections[id] else { return nil }
         return connection.awaited.waiting(for: index).first {
             sa.session?.live(child: index, passing: $0) == nil
@@ -152,7 +158,7 @@ extension IKEEndpoint {
     }
 
     /// A further Child SA could not be made: the others stand, and the connection goes on as it was.
-    mutating func furtherFailed(_ index: Int, _ first: SelectorPair, _ report: FailureReport, _ sa: IKESA) {
+    mutating func furtherFailed(_ index: ChildID, _ first: SelectorPair, _ report: FailureReport, _ sa: IKESA) {
         guard let id = sa.connection, connections[id] != nil else { return }
         if connections[id]?.awaited.refuse(first, of: index, now) ?? false { noteFailure(report, sa) }
     }
@@ -193,7 +199,7 @@ extension IKEEndpoint {
 
     /// The traffic of a narrowed Child SA is asked for first.
     mutating func awaitAgain(_ child: ChildSA, of id: ConnectionID) {
-        guard let configuration = connections[id]?.configuration.children[child.child], configuration.asksForPacket,
+        guard let configuration = connections[id]?.children[child.child], configuration.asksForPacket,
             !configuration.anyToAny,
             !child.passed.covers(
                 SelectorPair(

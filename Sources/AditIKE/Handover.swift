@@ -38,16 +38,14 @@ extension IKEEndpoint {
 
     /// An IKE SA that was left stays after all.
     mutating func stay(_ sa: inout IKESA) {
-        guard let session = sa.session, let handover = session.handover, let id = sa.connection,
-            let configuration = connections[id]?.configuration
-        else { return }
+        guard let session = sa.session, let handover = session.handover, let id = sa.connection else { return }
         sa.session?.handover = nil
         forgetLeaving(sa)
         if let due = session.reauthAt { timers.set(.reauthenticate(sa.spi), at: max(due, now + Self.reauthInterval)) }
         if let due = session.rekeyAt { timers.set(.rekeyIKE(sa.spi), at: max(due, now)) }
         for child in session.children where child.phase == .installed {
             if let due = child.rekeyAt { timers.set(.rekeyChild(child.inbound), at: max(due, now)) }
-            watchInactivity(child, configuration.children[child.child])
+            if let configuration = connections[id]?.children[child.child] { watchInactivity(child, configuration) }
         }
         for child in handover.unfinished { addTask(.createChild(child), &sa) }
         if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: now) }
@@ -66,16 +64,17 @@ extension IKEEndpoint {
     }
 
     /// The children that we have made on an IKE SA, or were about to make.
-    func unfinished(_ sa: IKESA) -> [Int] {
+    func unfinished(_ sa: IKESA) -> [ChildID] {
         guard let session = sa.session else { return [] }
         var found = Set((session.tasks + session.postponed).compactMap(\.created))
         if case .child(let negotiation) = session.exchange { found.insert(negotiation.child) }
         found.formUnion(session.children.filter { $0.phase == .installed && $0.weInitiated }.map(\.child))
-        return found.sorted()
+        let children = sa.connection.flatMap { connections[$0]?.children }
+        return children?.current(found.sorted()) ?? []
     }
 
     /// Asks for children on another IKE SA, where they are missing.
-    mutating func ask(_ spi: IKESPI, for children: [Int]) {
+    mutating func ask(_ spi: IKESPI, for children: [ChildID]) {
         withIKESA(spi) { endpoint, sa in
             for child in children where sa.session?.live(child: child) == nil {
                 endpoint.addTask(.createChild(child), &sa)
@@ -254,7 +253,7 @@ extension Session {
 
     /// Whether each child that another IKE SA carries is here, and known to the peer; of those that are still asked
     /// for, with all that it lets through.
-    fileprivate func carries(_ other: Session, missing: Set<Int>) -> Bool {
+    fileprivate func carries(_ other: Session, missing: Set<ChildID>) -> Bool {
         other.children.allSatisfy { child in
             child.phase != .installed
                 || (!isAsking(for: child.child)
@@ -267,7 +266,7 @@ extension Session {
 
     /// Whether we are asking for a child: the peer may have made it, and given up one of its own for it, while its
     /// answer is still on the way.
-    private func isAsking(for child: Int) -> Bool {
+    private func isAsking(for child: ChildID) -> Bool {
         if case .child(let negotiation) = exchange { negotiation.child == child } else { false }
     }
 
@@ -290,7 +289,7 @@ extension ChildSA {
 
 extension IKETask {
     /// The child that is to be created.
-    fileprivate var created: Int? { if case .createChild(let child) = self { child } else { nil } }
+    var created: ChildID? { if case .createChild(let child) = self { child } else { nil } }
 
     /// Whether it is of no use on an IKE SA that is about to go.
     fileprivate var isPlan: Bool {

@@ -46,7 +46,7 @@ public enum IKECommand: Sendable {
     case rekeyChildren(connection: String)
     /// Rekey the IKE SA of a connection.
     case rekeyIKE(connection: String)
-    /// Replace the configuration: unchanged connections keep their SAs, removed ones are deleted.
+    /// Replace the configuration: what did not change keeps its SAs, down to the single child (``ConnectionChange``).
     case configure([ConnectionConfiguration])
     /// Delete everything; afterwards nothing is initiated or answered.
     case shutdown

@@ -27,7 +27,7 @@ struct IKESA: Sendable {
     /// The connection: known from the start when we initiate, after IKE_AUTH when the peer does.
     var connection: ConnectionID?
     /// Children to be created, the first one in IKE_AUTH.
-    var wanted: [Int] = []
+    var wanted: [ChildID] = []
     /// The low byte of its inbound ESP SPIs: random for the first IKE SA, inherited by its successors.
     var steeringByte: UInt8 = 0
     /// Responder: the peer has proved who it is.
@@ -221,7 +221,7 @@ struct Session: Sendable {
         let since: Timestamp
         let reason: Reason
         /// Children that we made here or wanted to.
-        let unfinished: [Int]
+        var unfinished: [ChildID]
         /// How far we have gone to get the children there: nothing, ours, or all of them were asked for.
         var stage = 0
 
@@ -251,16 +251,16 @@ struct Session: Sendable {
     }
 
     /// The children of configuration `child` that are neither replaced nor being deleted.
-    func live(child: Int) -> ChildSA? { children.last { $0.child == child && $0.phase == .installed } }
+    func live(child: ChildID) -> ChildSA? { children.last { $0.child == child && $0.phase == .installed } }
 
     /// One of the children of configuration `child` that is neither replaced nor being deleted and lets this through.
-    func live(child: Int, passing traffic: SelectorPair) -> ChildSA? {
+    func live(child: ChildID, passing traffic: SelectorPair) -> ChildSA? {
         children.last { $0.child == child && $0.phase == .installed && $0.passed.covers(traffic) }
     }
 
     /// The one of the children of configuration `child` that we send on, and whose traffic lies within `agreed`: not a
     /// successor that the peer may not have.
-    func sending(child: Int, within agreed: SelectorPair) -> ChildSA? {
+    func sending(child: ChildID, within agreed: SelectorPair) -> ChildSA? {
         let inUse = children.filter { one in
             one.child == child && one.phase != .deleting && one.phase != .draining
                 && agreed.covers(SelectorPair(local: one.localSelectors, remote: one.remoteSelectors))
@@ -287,7 +287,7 @@ enum IKEExchange: Sendable {
 /// A Child SA that we asked for.
 struct ChildNegotiation: Sendable {
     /// Which of the connection's children.
-    let child: Int
+    let child: ChildID
     /// The SPI that we offered.
     let spi: SPI
     /// The inbound SPI of the SA to be replaced.

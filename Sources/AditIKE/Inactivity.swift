@@ -34,9 +34,8 @@ extension IKEEndpoint {
         withIKESA(owner) { endpoint, sa in
             guard let index = sa.session?.index(inbound: spi), let child = sa.session?.children[index],
                 let id = sa.connection, let configuration = endpoint.connections[id]?.configuration,
-                child.phase == .installed
+                let settings = endpoint.childConfiguration(child.child, sa), child.phase == .installed
             else { return }
-            let settings = configuration.children[child.child]
             guard child.lastTraffic + endpoint.limit(settings) <= endpoint.now else {
                 endpoint.watchInactivity(child, settings)
                 return

@@ -91,6 +91,19 @@ extension IKEEndpoint {
         childrenFollow(&sa)
     }
 
+    /// Starts the clock after which the peer is asked whether it lives, or stops it.
+    mutating func watchLiveness(_ configuration: ConnectionConfiguration, _ sa: inout IKESA) {
+        guard configuration.dpdDelay > .zero else {
+            sa.session?.livenessDelay = nil
+            timers.cancel(.liveness(sa.spi))
+            return
+        }
+        // Tunnels that came up together do not ask together for ever.
+        let delay = near(configuration.dpdDelay)
+        sa.session?.livenessDelay = delay
+        timers.set(.liveness(sa.spi), at: now + delay)
+    }
+
     /// The liveness timer ran out: the peer is asked when nothing came from it for that long.
     mutating func checkLiveness(_ spi: IKESPI) {
         withIKESA(spi) { endpoint, sa in

@@ -39,7 +39,7 @@ public struct NameResolution: Sendable, Hashable {
 
 extension IKEEndpoint {
     /// The address that an attempt for `children` goes to; nil when its names are asked for first.
-    mutating func remoteForAttempt(_ id: ConnectionID, _ children: [Int], isResolved: Bool) -> IPAddress? {
+    mutating func remoteForAttempt(_ id: ConnectionID, _ children: [ChildID], isResolved: Bool) -> IPAddress? {
         guard let connection = connections[id] else { return nil }
         if !connection.configuration.remoteNames.isEmpty, !isResolved {
             ask(id, connection, children)
@@ -53,7 +53,7 @@ extension IKEEndpoint {
         return remote
     }
 
-    private mutating func ask(_ id: ConnectionID, _ connection: Connection, _ children: [Int]) {
+    private mutating func ask(_ id: ConnectionID, _ connection: Connection, _ children: [ChildID]) {
         if let waiting = connection.resolving {
             connections[id]?.resolving = Array(Set(waiting + children)).sorted()
             return

@@ -59,7 +59,7 @@ extension IKEEndpoint {
         }
         let live = session.children.filter { $0.phase == .installed || $0.phase == .deleting }
         for child in live where child.phase == .installed { awaitAgain(child, of: id) }
-        initiate(id, children: Array(Set(live.map(\.child))).sorted(), replacing: old)
+        initiate(id, children: connection.children.current(live.map(\.child)).sorted(), replacing: old)
     }
 
     /// An IKE SA could not be authenticated anew: it is tried again, until its time is over. False when it is gone.

@@ -20,8 +20,8 @@ extension IKEEndpoint {
     private func status(of connection: Connection) -> ConnectionStatus {
         let sas = connection.ikeSAs.compactMap { ikeSAs[$0] }
         let children = sas.flatMap { sa in
-            (sa.session?.children ?? []).filter { $0.phase != .draining }.map {
-                status(of: $0, connection.configuration.children[$0.child])
+            (sa.session?.children ?? []).filter { $0.phase != .draining }.compactMap { child in
+                connection.children[child.child].map { status(of: child, $0) }
             }
         }
         return ConnectionStatus(

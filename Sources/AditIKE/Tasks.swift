@@ -42,6 +42,11 @@ extension IKEEndpoint {
                 if unconfirmed.isFirst { sa.session?.add(.liveness) }
                 continue
             }
+            if let child = task.created, waitsForRetired(child, sa) {
+                sa.session?.postponed.append(task)
+                timers.set(.retry(sa.spi), at: now + spread(Self.confirmationInterval))
+                continue
+            }
             switch task {
             case .createChild(let child): requestChild(child, replacing: nil, groups: [], &sa)
             case .rekeyChild(let spi): requestRekey(of: spi, &sa)

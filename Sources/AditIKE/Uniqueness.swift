@@ -144,7 +144,7 @@ extension IKEEndpoint {
         guard sa.role == .responder, let id = sa.connection, let attempt = connections[id]?.attempt,
             case .initSent = ikeSAs[attempt]?.state, attempt.rawValue < sa.initiatorSPI.rawValue
         else { return }
-        var wanted: [Int] = []
+        var wanted: [ChildID] = []
         withIKESA(attempt) { endpoint, other in
             wanted = other.wanted
             endpoint.end(&other, .none)

@@ -232,7 +232,7 @@ import Testing
         #expect(pair.run(10) { pair.nodes.allSatisfy { $0.children.count == 2 } }, "\(pair.story)")
         let kept = pair.nodes[0].children.values.first { $0.sa.connection == "c" }?.sa.inboundSPI
         var changed = second
-        changed.dpdDelay = .seconds(5)
+        changed.encap = false
         pair.command(.configure([changed, sides[0][0]]), 0)
         #expect(Array(pair.nodes[0].children.keys) == [kept].compactMap { $0 })
         #expect(pair.nodes[0].endpoint.status().map(\.name) == ["d", "c"])

@@ -9,7 +9,7 @@ internal import AditWire
 
 /// What both sides agreed for a Child SA.
 struct ChildAgreement: Sendable {
-    let child: Int
+    let child: ChildID
     let choice: ProposalChoice
     let outbound: SPI
     let local: [TrafficSelector]
@@ -52,9 +52,8 @@ extension IKEEndpoint {
         else { throw ChildRefusal(notify: NotifyPayload(.invalidSyntax)) }
         let stage: FailureReport.Stage = keyExchange ? .createChildSA : .ikeAuth
         let narrowed = try narrow(ours, theirs, configuration, rekeying, stage, sa)
-        let child = configuration.children[narrowed.child]
         let selection = ProposalSelection(
-            childProposals(child, keyExchange: keyExchange), allowLegacy: configuration.allowLegacy)
+            childProposals(narrowed.configuration, keyExchange: keyExchange), allowLegacy: configuration.allowLegacy)
         let choice: ProposalChoice
         do throws(ProposalMismatch) {
             choice = try selection.choose(from: offer, sentGroup: contents.keyExchange?.group)
@@ -79,19 +78,21 @@ extension IKEEndpoint {
     private func narrow(
         _ ours: [TrafficSelector], _ theirs: [TrafficSelector], _ configuration: ConnectionConfiguration,
         _ rekeying: ChildSA?, _ stage: FailureReport.Stage, _ sa: IKESA
-    ) throws(ChildRefusal) -> (child: Int, selectors: NarrowedSelectors) {
+    ) throws(ChildRefusal) -> (child: ChildID, configuration: ChildConfiguration, selectors: NarrowedSelectors) {
+        guard let children = sa.connection.flatMap({ connections[$0]?.children }) else {
+            throw ChildRefusal(notify: NotifyPayload(.temporaryFailure))
+        }
         do throws(TrafficSelectorMismatch) {
-            if let rekeying {
-                let child = configuration.children[rekeying.child]
+            if let rekeying, let child = children[rekeying.child] {
                 let selectors = try TrafficSelectorNarrowing.narrow(
                     requestedLocal: ours, requestedRemote: theirs, configuredLocal: child.offeredLocalSelectors,
                     configuredRemote: child.offeredRemoteSelectors)
-                return (rekeying.child, selectors)
+                return (rekeying.child, child, selectors)
             }
             let (index, selectors) = try TrafficSelectorNarrowing.choose(
                 among: configuration.children, requestedLocal: ours, requestedRemote: theirs)
             _ = try configuration.children[index].passed(of: selectors)
-            return (index, selectors)
+            return (children.ids[index], configuration.children[index], selectors)
         } catch {
             throw ChildRefusal(
                 notify: NotifyPayload(.tsUnacceptable),
@@ -117,7 +118,7 @@ extension IKEEndpoint {
             selectors = try TrafficSelectorNarrowing.check(
                 answeredLocal: ours, answeredRemote: theirs, offeredLocal: negotiation.localSelectors,
                 offeredRemote: negotiation.remoteSelectors)
-            _ = try configuration.children[negotiation.child].passed(of: selectors)
+            _ = try childConfiguration(negotiation.child, sa)?.passed(of: selectors)
         } catch { throw selectorsUnacceptable(configuration.name, stage, error, sa.remote) }
         guard let outbound = choice.espSPI else {
             throw peerFault(.invalidSyntax, "the peer's answer has no valid SPI", sa)
@@ -134,9 +135,9 @@ extension IKEEndpoint {
         _ agreement: ChildAgreement, inbound: SPI, _ keying: ChildKeying, replaces: SPI?, outboundActive: Bool,
         _ sa: inout IKESA
     ) -> IKEReport? {
-        guard let ike = sa.keying, let id = sa.connection, let configuration = connections[id]?.configuration
+        guard let ike = sa.keying, let id = sa.connection, let configuration = connections[id]?.configuration,
+            let child = childConfiguration(agreement.child, sa)
         else { return nil }
-        let child = configuration.children[agreement.child]
         let keys = KeySchedule.childSAKeys(
             prf: ike.choice.pseudoRandomFunction, suite: agreement.choice.suite, skD: ike.skD,
             sharedSecret: keying.secret, initiatorNonce: keying.initiatorNonce,
@@ -164,10 +165,7 @@ extension IKEEndpoint {
         childOwners[inbound] = sa.spi
         if let rekeyAt = entry.rekeyAt {
             timers.set(.rekeyChild(inbound), at: rekeyAt)
-            // RFC 7296 §2.8: an SA that could not be rekeyed in time must not be used.
-            // But a lost answer, or a peer that puts it off, does not end it: both take longer than a tenth of seconds.
-            let margin = max(child.rekeyTime / 10, Self.hardLifetimeMargin)
-            timers.set(.expireChild(inbound), at: now + child.rekeyTime + margin)
+            timers.set(.expireChild(inbound), at: now + hardLifetime(child))
         }
         watchInactivity(entry, child)
         connections[id]?.idle.remove(agreement.child)
@@ -178,6 +176,13 @@ extension IKEEndpoint {
         }
         return .childInstalled(
             connection: configuration.name, child: child.name, status(of: entry, child), replaces: replaces)
+    }
+
+    /// RFC 7296 §2.8: an SA that could not be rekeyed in time must not be used.
+    ///
+    /// But a lost answer, or a peer that puts it off, does not end it: both take longer than a tenth of seconds.
+    func hardLifetime(_ child: ChildConfiguration) -> Duration {
+        child.rekeyTime + max(child.rekeyTime / 10, Self.hardLifetimeMargin)
     }
 
     /// Takes a Child SA out of the data plane and out of its IKE SA.
@@ -194,12 +199,18 @@ extension IKEEndpoint {
             effects.append(.activateOutbound(inboundSPI: before))
         }
         effects.append(.removeChild(inboundSPI: child.inbound))
-        guard let id = sa.connection, let configuration = connections[id]?.configuration else { return }
+        guard let id = sa.connection, let connection = connections[id],
+            let configured = connection.children[child.child]
+        else { return }
         effects.append(
             .report(
                 .childRemoved(
-                    connection: configuration.name, child: configuration.children[child.child].name,
-                    inboundSPI: child.inbound)))
+                    connection: connection.configuration.name, child: configured.name, inboundSPI: child.inbound)))
+    }
+
+    /// How a child of an IKE SA's connection is configured, or was when a reload retired it.
+    func childConfiguration(_ id: ChildID, _ sa: IKESA) -> ChildConfiguration? {
+        sa.connection.flatMap { connections[$0]?.children[id] }
     }
 
     /// The data plane does not have a Child SA: the peer is asked to delete its half.

@@ -99,7 +99,7 @@ extension IKEEndpoint {
 
     /// When we are asking for the same at this moment, the nonces will decide which SA stays (RFC 7296 §2.8.1).
     private mutating func noteCollision(
-        _ child: Int, replacing old: ChildSA?, _ inbound: SPI, nonces: ([UInt8], [UInt8]), _ sa: inout IKESA
+        _ child: ChildID, replacing old: ChildSA?, _ inbound: SPI, nonces: ([UInt8], [UInt8]), _ sa: inout IKESA
     ) {
         guard case .child(var negotiation) = sa.session?.exchange, negotiation.child == child,
             negotiation.replaces == old?.inbound

@@ -9,8 +9,9 @@ internal import AditWire
 
 extension IKEEndpoint {
     /// Asks for a child; nothing when it exists already and is not to be replaced.
-    mutating func requestChild(_ index: Int, replacing old: ChildSA?, groups: [UInt16], _ sa: inout IKESA) {
-        guard let session = sa.session, let id = sa.connection, let configuration = connections[id]?.configuration
+    mutating func requestChild(_ index: ChildID, replacing old: ChildSA?, groups: [UInt16], _ sa: inout IKESA) {
+        guard let session = sa.session, let id = sa.connection, let configuration = connections[id]?.configuration,
+            let child = childConfiguration(index, sa)
         else { return }
         let first = old == nil ? missingTraffic(of: index, sa) : nil
         guard old != nil || first != nil || session.live(child: index) == nil else { return }
@@ -18,7 +19,6 @@ extension IKEEndpoint {
             childFailed(index, first: first, limitReached(configuration.name, sa.remote), &sa)
             return
         }
-        let child = configuration.children[index]
         let offered = child.offered(first: first)
         let group =
             groups.last.flatMap { KeyExchangeGroup(transformID: $0) }
@@ -64,6 +64,10 @@ extension IKEEndpoint {
     /// The response to our request for a child.
     mutating func finishChild(_ contents: PayloadContents, _ negotiation: ChildNegotiation, _ sa: inout IKESA) {
         guard let id = sa.connection, let configuration = connections[id]?.configuration else { return }
+        guard !isRetired(negotiation.child, sa) else {
+            dropRetired(negotiation, contents, &sa)
+            return
+        }
         if let error = contents.errors.first {
             forgetSPI(negotiation.spi)
             childRefused(error, negotiation, configuration, &sa)

@@ -25,7 +25,7 @@ extension IKEEndpoint {
             fail(&sa, noProof(error, sa), .none)
             return
         }
-        let negotiation = isChildless ? nil : firstChild(configuration, &sa)
+        let negotiation = isChildless ? nil : firstChild(&sa)
         var payloads: [Payload] = [.identificationInitiator(localID.payload)]
         payloads += proof.certificates + certificateRequest(configuration.authentication.authorities)
         if let remoteID = configuration.remoteID, !remoteID.isPattern {
@@ -57,10 +57,12 @@ extension IKEEndpoint {
     }
 
     /// The child that IKE_AUTH asks for: the first one wanted.
-    private mutating func firstChild(_ configuration: ConnectionConfiguration, _ sa: inout IKESA) -> ChildNegotiation {
+    private mutating func firstChild(_ sa: inout IKESA) -> ChildNegotiation? {
         // Where none is wanted and the peer takes no IKE SA without one, the first of the configuration stands in.
-        let index = sa.wanted.isEmpty ? 0 : sa.wanted.removeFirst()
-        let child = configuration.children[index]
+        let wanted = sa.wanted.isEmpty ? nil : sa.wanted.removeFirst()
+        guard let children = sa.connection.flatMap({ connections[$0]?.children }),
+            let index = wanted ?? children.ids.first, let child = children[index]
+        else { return nil }
         let first = missingTraffic(of: index, sa)
         let offered = child.offered(first: first)
         return ChildNegotiation(
@@ -125,6 +127,12 @@ extension IKEEndpoint {
         sa.wanted = []
         guard let child = sent.child else {
             reportEstablished(sa)
+            for child in wanted { sa.session?.add(.createChild(child)) }
+            return
+        }
+        if isRetired(child.child, sa) {
+            reportEstablished(sa)
+            dropRetired(child, contents, &sa)
             for child in wanted { sa.session?.add(.createChild(child)) }
             return
         }

@@ -11,7 +11,7 @@ extension IKEEndpoint {
     ///
     /// `old` is the IKE SA whose place it takes: the peers authenticate anew where they are now.
     mutating func initiate(
-        _ id: ConnectionID, children: [Int], isResolved: Bool = false, replacing old: IKESA? = nil
+        _ id: ConnectionID, children: [ChildID], isResolved: Bool = false, replacing old: IKESA? = nil
     ) {
         guard let connection = connections[id], connection.canInitiate, !children.isEmpty || old != nil else { return }
         let configuration = connection.configuration

@@ -86,14 +86,14 @@ extension IKEEndpoint {
     }
 
     /// A child that starts by itself was deleted by the peer.
-    private mutating func wantAgain(_ child: Int, _ sa: IKESA) {
+    private mutating func wantAgain(_ child: ChildID, _ sa: IKESA) {
         guard let id = sa.connection, startedChildren(id).contains(child), sa.session?.live(child: child) == nil,
             !isRekeying(child, sa)
         else { return }
         timers.set(.initiate(id), at: now + spread(limits.initiateBackOffInitial))
     }
 
-    private func isRekeying(_ child: Int, _ sa: IKESA) -> Bool {
+    private func isRekeying(_ child: ChildID, _ sa: IKESA) -> Bool {
         if case .child(let negotiation) = sa.session?.exchange { negotiation.child == child } else { false }
     }
 
