@@ -10,6 +10,7 @@ final class ChildDirectory {
     private let table: SATable
     private var names: [UInt32: (connection: String, child: String)] = [:]
     private var orders: [String: UInt32] = [:]
+    private var published: [String: ChildPolicy] = [:]
     private var next: UInt32 = 1
     private let warn: @Sendable (String) -> Void
 
@@ -18,25 +19,34 @@ final class ChildDirectory {
         self.warn = warn
     }
 
-    /// Publishes the policies of `connections` and forgets the ones before; numbers are never used again.
+    /// Publishes the policies of `connections` and forgets the ones before. A child keeps its number as long as it has
+    /// the same name and selectors; no number is used again for another one.
     func publish(_ connections: [ConnectionConfiguration]) {
+        let before = published
         names = [:]
         orders = [:]
+        published = [:]
         var policies: [ChildPolicy] = []
         for connection in connections {
             for child in connection.children {
+                let name = "\(connection.name)/\(child.name)"
                 let order = UInt32(clamping: policies.count)
-                policies.append(
-                    ChildPolicy(
-                        id: PolicyID(rawValue: next), localSelectors: child.localSelectors,
-                        remoteSelectors: child.remoteSelectors, order: order,
-                        action: Self.isTrapped(child, connection) ? .acquire : .drop))
-                names[next] = (connection.name, child.name)
-                orders["\(connection.name)/\(child.name)"] = order
-                next &+= 1
+                let policy = ChildPolicy(
+                    id: before[name].flatMap { $0.hasSelectors(of: child) ? $0.id : nil } ?? number(),
+                    localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors, order: order,
+                    action: Self.isTrapped(child, connection) ? .acquire : .drop)
+                policies.append(policy)
+                published[name] = policy
+                names[policy.id.rawValue] = (connection.name, child.name)
+                orders[name] = order
             }
         }
         do { try table.setPolicies(policies) } catch { warn("the policies cannot be published: \(error)") }
+    }
+
+    private func number() -> PolicyID {
+        defer { next &+= 1 }
+        return PolicyID(rawValue: next)
     }
 
     /// Whether packets may ever bring a child up: then its routes stand without an SA, and its packets are told of.
@@ -49,4 +59,10 @@ final class ChildDirectory {
 
     /// Whose policy it is; nil when the configuration changed since.
     subscript(id: UInt32) -> (connection: String, child: String)? { names[id] }
+}
+
+extension ChildPolicy {
+    fileprivate func hasSelectors(of child: ChildConfiguration) -> Bool {
+        localSelectors == child.localSelectors && remoteSelectors == child.remoteSelectors
+    }
 }

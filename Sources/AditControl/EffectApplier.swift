@@ -86,8 +86,23 @@ final class EffectApplier {
         for child in trapped { tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors) }
         for child in before { tunnel.removeRoutes(to: child.remoteSelectors) }
         for peer in peersBefore { tunnel.removePeer(peer) }
+        watchInactivity(connections)
         let names = Set(connections.map(\.name))
         for name in resolvedPeers.keys where !names.contains(name) { keepReachable([], of: name) }
+    }
+
+    /// A child that stays may have got an `inactivity`, or lost it.
+    private func watchInactivity(_ connections: [ConnectionConfiguration]) {
+        var timed: [String: Bool] = [:]
+        for connection in connections {
+            for child in connection.children { timed["\(connection.name)/\(child.name)"] = child.inactivity > .zero }
+        }
+        for (spi, child) in installed {
+            guard let isTimed = timed["\(child.connection)/\(child.child)"], isTimed != (watched[spi] != nil) else {
+                continue
+            }
+            watched[spi] = isTimed ? 0 : nil
+        }
     }
 
     // MARK: Host names

@@ -31,8 +31,24 @@ internal import Synchronization
     /// A configured child.
     private struct Policy {
         let target: PolicyTarget
+        let localSelectors: [TrafficSelector]
+        let remoteSelectors: [TrafficSelector]
         let expansion: PolicyExpansion
         let order: UInt32
+
+        init(_ policy: ChildPolicy) throws(SATableError) {
+            target = policy.action == .acquire ? PolicyTarget(acquire: policy.id) : PolicyTarget(drop: policy.id)
+            localSelectors = policy.localSelectors
+            remoteSelectors = policy.remoteSelectors
+            expansion = try PolicyExpansion(local: policy.localSelectors, remote: policy.remoteSelectors)
+            order = policy.order
+        }
+
+        /// Whether it leads the same packets to the same target.
+        func isLike(_ other: Policy) -> Bool {
+            target == other.target && localSelectors == other.localSelectors
+                && remoteSelectors == other.remoteSelectors
+        }
     }
 
     /// The most workers: each has an IV space of its own, numbered in one octet.
@@ -161,23 +177,17 @@ internal import Synchronization
     }
 
     /// Replaces the policies of configured children. On an error the old ones stay.
+    ///
+    /// One that was there before, with the same number and selectors, is there for every packet in between.
     public func setPolicies(_ new: [ChildPolicy]) throws(SATableError) {
         var wanted: [Policy] = []
-        for one in new {
-            wanted.append(
-                Policy(
-                    target: one.action == .acquire ? PolicyTarget(acquire: one.id) : PolicyTarget(drop: one.id),
-                    expansion: try PolicyExpansion(local: one.localSelectors, remote: one.remoteSelectors),
-                    order: one.order))
-        }
+        for one in new { wanted.append(try Policy(one)) }
         let old = policies
-        removePolicies()
         do throws(SATableError) {
-            try addPolicies(wanted)
+            try replacePolicies(by: wanted)
         } catch {
-            removePolicies()
             // What fitted before fits again.
-            try? addPolicies(old)
+            try? replacePolicies(by: old)
             commit()
             throw error
         }
@@ -249,16 +259,22 @@ internal import Synchronization
         unsafe policy.remove(expansion.entries[...], target: PolicyTarget(pair.outbound), reclamation)
     }
 
-    private func addPolicies(_ new: [Policy]) throws(SATableError) {
-        for one in new {
+    private func replacePolicies(by new: [Policy]) throws(SATableError) {
+        let old = Dictionary(policies.map { ($0.target.word, $0) }) { first, _ in first }
+        let staying = new.filter { one in old[one.target.word].map { $0.isLike(one) } ?? false }
+        let words = Set(staying.map(\.target.word))
+        for one in policies where !words.contains(one.target.word) {
+            policy.remove(one.expansion.entries[...], target: one.target, reclamation)
+        }
+        policies = staying
+        for one in staying where old[one.target.word]?.order != one.order {
+            // It takes its other place in one step; where it was, it fits.
+            try policy.add(one.expansion, target: one.target, order: one.order, reclamation)
+        }
+        for one in new where !words.contains(one.target.word) {
             try policy.add(one.expansion, target: one.target, order: one.order, reclamation)
             policies.append(one)
         }
-    }
-
-    private func removePolicies() {
-        for one in policies { policy.remove(one.expansion.entries[...], target: one.target, reclamation) }
-        policies = []
     }
 
     private func retire(_ pair: Pair) {

@@ -37,6 +37,17 @@ import Testing
         #expect(directory.order(connection: "nobody", child: "net") == .max)
     }
 
+    @Test func aChildThatStaysKeepsItsNumber() {
+        let directory = ChildDirectory(table: SATable(workers: 1)) { Issue.record("\($0)") }
+        directory.publish([connection("paris", [("net", .trap), ("voice", .start)])])
+        var changed = connection("paris", [("new", .trap), ("voice", .none), ("net", .trap)])
+        changed.children[2].remoteSelectors.removeLast()
+        directory.publish([changed])
+        #expect(directory[2].map(\.child) == "voice" && directory.order(connection: "paris", child: "voice") == 1)
+        #expect(directory[1] == nil, "other selectors, another policy")
+        #expect(directory[3].map(\.child) == "new" && directory[4].map(\.child) == "net")
+    }
+
     @Test func numbersAreNeverUsedAgain() {
         let directory = ChildDirectory(table: SATable(workers: 1)) { Issue.record("\($0)") }
         directory.publish([connection("paris", [("net", .trap)])])

@@ -210,6 +210,31 @@ import Testing
         #expect(answer("10.2.0.1") == "acquire 8", "the old ones stay")
     }
 
+    @Test func policiesThatStayTakeTheirNewOrder() throws {
+        let table = SATable(workers: 1, capacity: 16)
+        let reader = awake(table)
+        func set(_ ids: [UInt32], _ action: ChildPolicy.Action = .acquire) throws {
+            try table.setPolicies(
+                ids.enumerated().map { order, id in
+                    ChildPolicy(
+                        id: PolicyID(rawValue: id), localSelectors: selectors("10.1.0.0/16"),
+                        remoteSelectors: selectors("10.2.0.0/16"), order: UInt32(order), action: action)
+                })
+            reader.quiescent()
+        }
+        func chosen() -> UInt32? {
+            if case .acquire(let id) = reader.outbound(for: flow("10.1.0.1", "10.2.0.1")) { id.rawValue } else { nil }
+        }
+        for ids: [UInt32] in [[1, 2, 3], [1, 2, 3], [3, 1, 2], [2, 3], [4, 2, 3], [3]] {
+            try set(ids)
+            #expect(chosen() == ids[0])
+        }
+        try set([3], .drop)
+        #expect(chosen() == nil, "the same number, another action")
+        try set([])
+        #expect(chosen() == nil)
+    }
+
     /// What a worker remembers about a flow is void as soon as policy changes.
     @Test func theFlowCacheFollowsPolicy() throws {
         let table = SATable(workers: 1, capacity: 16)
