@@ -79,12 +79,49 @@ import Testing
         let wider = ranges.replacing("10.2.0.0/16\"", with: "10.2.0.0/15\"")
         #expect(
             try plan(connection("hq", ranges), connection("hq", wider)).lines.first
-                == "~ hq: remote_ts [10.2.0.0/16] -> [10.2.0.0/15]; its SAs are deleted and made anew")
+                == "~ hq: remote_ts [10.2.0.0/16] -> [10.2.0.0/15]; the IKE SA stays; child hq is deleted and made anew"
+        )
         let two = "[connections.hq.children.a]\n\(ranges)[connections.hq.children.b]\n\(others)"
         let plan = try plan(connection("hq", two), connection("hq", two.replacing("10.4.0.0", with: "10.5.0.0")))
         #expect(plan.connections[0].keys.map(\.key) == ["children.b.remote_ts"])
         let fewer = try self.plan(connection("hq", two), connection("hq", "[connections.hq.children.a]\n\(ranges)"))
         #expect(fewer.connections[0].keys.map(\.key) == ["children.b"])
+    }
+
+    /// What is said of the SAs is what the gateway decides.
+    @Test(arguments: [
+        (
+            "dpd_delay = \"5m\"\nunique = \"keep\"\nike_rekey_time = \"1h\"\ndpd_action = \"clear\"", "its SAs stay",
+            "kept"
+        ),
+        ("start_action = \"start\"\ninactivity = \"5m\"\nrekey_time = \"10m\"", "its SAs stay", "kept"),
+        ("replay_window = 64\ncopy_dscp = false", "the IKE SA stays; children a, b are rekeyed", "kept"),
+        ("esp_proposals = \"aes256gcm16\"", "the IKE SA stays; children a, b are deleted and made anew", "kept"),
+        ("reauth_time = \"10h\"", "its SAs are deleted and made anew", "replaced"),
+        ("mobike = false\nesn = false", "its SAs are deleted and made anew", "replaced"),
+    ]) func whatBecomesOfTheSAsIsSaid(keys: String, words: String, ikeSA: String) throws {
+        let two = "[connections.hq.children.a]\n\(ranges)[connections.hq.children.b]\n\(others)"
+        let peer = "remote_addrs = \"192.0.2.1\"\n"
+        let plan = try plan(connection("hq", peer + two), connection("hq", peer + keys + "\n" + two))
+        #expect(plan.lines.first?.hasSuffix("; " + words) == true, "\(plan.lines)")
+        #expect(plan.json.text.contains("\"ike_sa\":\"\(ikeSA)\""))
+    }
+
+    @Test func childrenThatComeAndGoAreNamed() throws {
+        let child = { (name: String, net: Int) in
+            "[connections.hq.children.\(name)]\nlocal_ts = \"10.1.\(net).0/24\"\nremote_ts = \"10.2.\(net).0/24\"\n"
+        }
+        let plan = try plan(
+            connection("hq", child("a", 1) + child("b", 2) + child("c", 3)),
+            connection("hq", child("a", 1) + child("b", 4) + child("d", 5)))
+        #expect(
+            plan.lines.first?.hasSuffix(
+                "; the IKE SA stays; child b is deleted and made anew; child d is added; child c is deleted") == true,
+            "\(plan.lines)")
+        #expect(
+            plan.json.text.contains(
+                "\"children\":[{\"name\":\"a\",\"action\":\"unchanged\"},{\"name\":\"b\",\"action\":\"replaced\"},"
+                    + "{\"name\":\"d\",\"action\":\"added\"},{\"name\":\"c\",\"action\":\"removed\"}]"))
     }
 
     @Test func secretsAreNamedAndNeverShown() throws {
@@ -108,6 +145,7 @@ import Testing
         let plan = try plan(connection("hq", ranges), connection("hq", ranges + "esn = false"))
         #expect(
             plan.json.text == "{\"connections\":[{\"name\":\"hq\",\"action\":\"changed\",\"keys\":[{\"key\":\"esn\","
-                + "\"before\":\"true\",\"after\":\"false\"}]}],\"restart\":[]}")
+                + "\"before\":\"true\",\"after\":\"false\"}],\"ike_sa\":\"kept\",\"children\":[{\"name\":\"hq\","
+                + "\"action\":\"replaced\"}]}],\"restart\":[]}")
     }
 }

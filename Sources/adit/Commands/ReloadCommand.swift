@@ -13,12 +13,14 @@ struct ReloadCommand: ParsableCommand {
 
               + NAME: added
               - NAME: removed; its SAs are deleted
+              ~ NAME: KEY before -> after; its SAs stay
+              ~ NAME: KEY before -> after; the IKE SA stays; child CHILD is deleted and made anew
               ~ NAME: KEY before -> after; its SAs are deleted and made anew
               ! [gateway]: KEY before -> after; takes effect after a restart
 
-            A connection that did not change keeps its SAs and loses no packet. With an error in the file nothing \
-            changes, and every error is printed as 'adit check' prints it; the status is 1 then. With --dry-run \
-            nothing changes in any case. Secrets are named, never shown.
+            A connection, or a child, that did not change keeps its SAs and loses no packet. With an error in the \
+            file nothing changes, and every error is printed as 'adit check' prints it; the status is 1 then. With \
+            --dry-run nothing changes in any case. Secrets are named, never shown.
 
             EXAMPLES
               adit reload --dry-run

@@ -11,11 +11,13 @@ struct ReloadPlan: Equatable {
         case unchanged, changed, added, removed
     }
 
-    /// One connection and, when it changed, its keys.
+    /// One connection and, when it changed, its keys and what becomes of its SAs.
     struct Entry: Equatable {
         var name: String
         var action: Action
         var keys: [KeyChange] = []
+        /// As the gateway itself decides it; nil unless the connection changed.
+        var change: ConnectionChange?
     }
 
     /// One key of the configuration that has another value.
@@ -43,7 +45,8 @@ struct ReloadPlan: Equatable {
             guard let known = before[connection.name] else { return Entry(name: connection.name, action: .added) }
             guard known != connection else { return Entry(name: connection.name, action: .unchanged) }
             return Entry(
-                name: connection.name, action: .changed, keys: ConfigurationDifference.keys(known, connection))
+                name: connection.name, action: .changed, keys: ConfigurationDifference.keys(known, connection),
+                change: ConnectionChange(from: known, to: connection))
         }
         connections += old.connections.filter { !names.contains($0.name) }.map {
             Entry(name: $0.name, action: .removed)
@@ -79,8 +82,25 @@ extension ReloadPlan {
         case .added: "+ \(entry.name): added"
         case .removed: "- \(entry.name): removed; its SAs are deleted"
         case .changed:
-            "~ \(entry.name): \(entry.keys.map(words).joined(separator: "; ")); its SAs are deleted and made anew"
+            "~ \(entry.name): \((entry.keys.map(words) + consequences(entry)).joined(separator: "; "))"
         }
+    }
+
+    /// What becomes of the SAs of a connection that changed.
+    private static func consequences(_ entry: Entry) -> [String] {
+        guard let change = entry.change, change.effect != .replaced else {
+            return ["its SAs are deleted and made anew"]
+        }
+        let outcomes: [(ConnectionChange.ChildEffect, String)] = [
+            (.replaced, "deleted and made anew"), (.rekeyed, "rekeyed"), (.added, "added"), (.removed, "deleted"),
+        ]
+        let clauses = outcomes.compactMap { effect, outcome -> String? in
+            let names = change.children.filter { $0.effect == effect }.map(\.name)
+            guard let first = names.first else { return nil }
+            return names.count == 1
+                ? "child \(first) is \(outcome)" : "children \(names.joined(separator: ", ")) are \(outcome)"
+        }
+        return clauses.isEmpty ? ["its SAs stay"] : ["the IKE SA stays"] + clauses
     }
 
     private var restartLine: [String] {
@@ -107,6 +127,12 @@ extension ReloadPlan {
                     ])
                 })
         }
+        let children = { (entry: Entry) in
+            JSONValue.array(
+                (entry.change?.children ?? []).map {
+                    .object([("name", .string($0.name)), ("action", .string($0.effect.rawValue))])
+                })
+        }
         return .object([
             (
                 "connections",
@@ -114,11 +140,22 @@ extension ReloadPlan {
                     connections.map {
                         .object([
                             ("name", .string($0.name)), ("action", .string($0.action.rawValue)),
-                            ("keys", keys($0.keys)),
+                            ("keys", keys($0.keys)), ("ike_sa", .string($0.ikeSA)), ("children", children($0)),
                         ])
                     })
             ),
             ("restart", keys(restart)),
         ])
+    }
+}
+
+extension ReloadPlan.Entry {
+    /// What becomes of the IKE SA, in a word for programs: kept, replaced, added or removed.
+    fileprivate var ikeSA: String {
+        switch action {
+        case .unchanged: ConnectionChange.Effect.kept.rawValue
+        case .changed: (change?.effect ?? .replaced).rawValue
+        case .added, .removed: action.rawValue
+        }
     }
 }
