@@ -101,15 +101,21 @@ class Soak:
         edge.start()
         return [edge]
 
+    def change(self):
+        """A key that leaves all SAs as they are, one that is the child's alone, or one that needs a new IKE SA."""
+        return self.random.choice([{"dpd_delay": f"{self.random.choice([4, 5])}s"},
+                                   {"esn": self.random.choice([False, True])},
+                                   {"fragmentation": self.random.choice([False, True])}])
+
     def reload(self):
         edge = self.any_edge()
-        edge.configure(dpd=self.random.choice([3, 4, 5]))
+        edge.configure(**self.change())
         edge.command("reload")
         return [edge]
 
     def hub_reload(self):
         hub = self.random.choice(self.hubs)
-        hub.configure(dpd=self.random.choice([3, 4, 5]), only=self.random.choice(hub.edges).name)
+        hub.configure(only=self.random.choice(hub.edges).name, **self.change())
         hub.command("reload")
         return hub.edges
 

@@ -106,17 +106,17 @@ class Hub(Member):
         super().__init__(star, program, name, resident)
         self.number, self.edges = number, []
         self.inside = f"10.200.{number}.1"
-        self.delays = {}
+        self.changes = {}
         star.ip(name, f"addr add {self.inside}/32 dev lo")
 
-    def configure(self, dpd=None, only=None):
-        """The configuration; `dpd` changes the connection `only`."""
+    def configure(self, only=None, **changes):
+        """The configuration; `changes` are keys of the connection `only` from now on."""
         if only:
-            self.delays[only] = dpd
+            self.changes.setdefault(only, {}).update(changes)
         self.write(adit.document(self.settings(), {edge.name: {
             "remote_addrs": "%any", "local_id": f"{self.name}.example.com", "remote_id": f"{edge.name}.example.com",
             "psk": edge.secret, "local_ts": f"10.200.{self.number}.0/24", "remote_ts": f"10.100.{edge.number}.0/24",
-            "dpd_delay": f"{self.delays.get(edge.name, 3)}s", "start_action": "none"} for edge in self.edges}))
+            "start_action": "none", "dpd_delay": "3s", **self.changes.get(edge.name, {})} for edge in self.edges}))
 
     def routes(self):
         return len(re.findall(r"10\.100\.\d+\.0/24", self.lab.ip(self.side, "-4 route show table all dev adit0",
@@ -128,7 +128,7 @@ class Edge(Member):
 
     def __init__(self, star, program, hub, number, resident):
         super().__init__(star, program, f"edge{number}", resident)
-        self.hub, self.number, self.delay = hub, number, 3
+        self.hub, self.number, self.changes = hub, number, {}
         self.secret = f"the secret of edge number {number}"
         self.inside = f"10.100.{number}.1"
         self.place = OUTER_ADDRESSES[0]
@@ -139,13 +139,14 @@ class Edge(Member):
         star.ip(hub.side, f"addr add 172.20.{number}.1/24 dev to{number}")
         star.ip(self.side, f"addr add 172.20.{number}.{self.place}/24 dev eth0")
 
-    def configure(self, dpd=None):
-        self.delay = dpd or self.delay
+    def configure(self, **changes):
+        """The configuration; `changes` are keys of the connection from now on."""
+        self.changes.update(changes)
         self.write(adit.document(self.settings(), {"hub": {
             "remote_addrs": f"172.20.{self.number}.1", "local_id": f"{self.name}.example.com",
             "remote_id": f"{self.hub.name}.example.com", "psk": self.secret,
             "local_ts": f"10.100.{self.number}.0/24", "remote_ts": f"10.200.{self.hub.number}.0/24",
-            "dpd_delay": f"{self.delay}s", "start_action": "start"}}))
+            "start_action": "start", "dpd_delay": "3s", **self.changes}}))
 
     def reaches_hub(self):
         text = self.lab.run(self.side, "ping", "-n", "-q", "-c", "1", "-W", "0.4", "-I", self.inside, self.hub.inside,

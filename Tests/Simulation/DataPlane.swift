@@ -64,6 +64,7 @@ package final class DataPlane {
             }
         }
         do { try table.setPolicies(policies) } catch { problems.append("refuses the policies: \(error)") }
+        reader.quiescent()
     }
 
     // MARK: What the IKE machine asks

@@ -37,7 +37,23 @@ package struct Scenario: Sendable {
         case restart(Int, after: Int)
         /// A side takes the connection down, and up again after so many seconds.
         case downAndUp(Int, after: Int)
+        /// A side's child is configured anew.
+        case reconfigure(Int, child: Int, Reconfiguration)
         case pause(Int)
+    }
+
+    /// What is configured anew of a child.
+    package enum Reconfiguration: Sendable, Equatable {
+        /// Its own timing only: the SAs stay.
+        case timing
+        /// What the data plane does by itself: rekeyed, without a gap.
+        case replayWindow
+        /// What is agreed with the peer: deleted and made anew.
+        case proposals
+        /// It is removed, and there again after so many seconds.
+        case removal(seconds: Int)
+        /// The connection gets another child, which the peer does not know.
+        case addition
     }
 
     package let seed: UInt64
@@ -92,6 +108,20 @@ package struct Scenario: Sendable {
         }
         addRoaming()
         addShapes()
+        addReconfigurations()
+    }
+
+    /// A third of the seeds is also configured anew.
+    private mutating func addReconfigurations() {
+        var random = SplitMix(seed ^ 0x333333)
+        guard random.chance(0.33) else { return }
+        for _ in 0..<random.number(in: 1...4) {
+            let place = random.number(in: 0...disturbances.count)
+            let removal = Reconfiguration.removal(seconds: random.pick([0, 1, 5, 30]))
+            let change = random.pick([.timing, .replayWindow, .proposals, .proposals, removal, removal, .addition])
+            disturbances.insert(
+                .reconfigure(random.number(in: 0...1), child: random.number(in: 0...children - 1), change), at: place)
+        }
     }
 
     /// How IKE SAs begin, and what the data plane does not take.

@@ -155,6 +155,7 @@ package struct SeedRun {
             simulation.command(.terminate(connection: Sites.connection), side)
             simulation.run(.seconds(seconds))
             simulation.command(.initiate(connection: Sites.connection, child: nil), side)
+        case .reconfigure(let side, let child, let change): reconfigure(side, Sites.child(child), change)
         case .pause(let seconds): simulation.run(.seconds(seconds))
         }
     }

@@ -109,7 +109,9 @@ extension Simulation {
     func sendProbes() {
         for gateway in gateways where gateway.isAlive {
             for connection in gateway.configurations {
-                for child in connection.children { probe(gateway, connection.name, child) }
+                for child in connection.children where child.name != Sites.stranger {
+                    probe(gateway, connection.name, child)
+                }
             }
         }
     }

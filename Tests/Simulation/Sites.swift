@@ -13,6 +13,9 @@ package enum Sites {
     /// The name of the child with this number, on both sides.
     package static func child(_ number: Int) -> String { number == 0 ? "n" : "n\(number)" }
 
+    /// The name of a child that only one side knows: nothing is sent on it.
+    package static let stranger = "stranger"
+
     /// Where gateway A, B, … is.
     package static func address(_ gateway: Int) -> IPAddress { IPAddress(v4: 0xc000_0201 + UInt32(gateway)) }
 

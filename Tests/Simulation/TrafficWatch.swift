@@ -22,6 +22,7 @@ package struct TrafficWatch {
     /// How long traffic may go to where a NAT does not take it to its receiver any more.
     package var reboundLimit: Duration = .seconds(30)
     private var excusedUntil = Timestamp(nanoseconds: .max)
+    private var excusedChildren: [String: Timestamp] = [:]
     private var flows: [UInt64: Flow] = [:]
     private var next: UInt64 = 0
 
@@ -34,10 +35,18 @@ package struct TrafficWatch {
     package var deliveredCount: Int { delivered.values.reduce(0, +) }
 
     /// From now on every gap is a fault.
-    package mutating func demand() { excusedUntil = Timestamp(nanoseconds: 0) }
+    package mutating func demand() {
+        excusedUntil = Timestamp(nanoseconds: 0)
+        excusedChildren = [:]
+    }
 
     /// Gaps are nobody's fault before this.
     package mutating func excuse(until time: Timestamp) { excusedUntil = max(excusedUntil, time) }
+
+    /// Gaps in the traffic of one child are nobody's fault before this.
+    package mutating func excuse(_ child: String, until time: Timestamp) {
+        excusedChildren[child] = max(excusedChildren[child] ?? time, time)
+    }
 
     /// Forgets what arrived.
     package mutating func reset() {
@@ -58,21 +67,20 @@ package struct TrafficWatch {
     }
 
     mutating func fail(_ number: UInt64, _ reason: String, at time: Timestamp) {
-        flows[number] = nil
-        gap(reason, at: time)
+        gap(reason, flows.removeValue(forKey: number), at: time)
     }
 
     mutating func refuse(_ letter: Letter, _ reason: String, at time: Timestamp) {
         guard let number = letter.probe else { return }
         // The other copy of a probe that the network doubled may have been opened long ago.
-        guard flows.removeValue(forKey: number) != nil else { return }
-        gap(reason, at: time)
+        guard let flow = flows.removeValue(forKey: number) else { return }
+        gap(reason, flow, at: time)
     }
 
     /// A packet for an endpoint that a NAT has not, at which its receiver is not to be found since `left`.
     mutating func lostAtNAT(_ letter: Letter, _ left: Timestamp?, at time: Timestamp) {
         guard letter.kind == .esp, let left, time - left > reboundLimit else { return }
-        gap("traffic goes to a NAT mapping that is gone since \(time - left)", at: time)
+        gap("traffic goes to a NAT mapping that is gone since \(time - left)", nil, at: time)
     }
 
     /// A gateway that gave its peer up has a reason for a gap, for as long as it takes to come back.
@@ -84,8 +92,9 @@ package struct TrafficWatch {
         }
     }
 
-    private mutating func gap(_ reason: String, at time: Timestamp) {
-        guard time >= excusedUntil else {
+    private mutating func gap(_ reason: String, _ flow: Flow?, at time: Timestamp) {
+        let limit = max(excusedUntil, flow.flatMap { excusedChildren[$0.child] } ?? excusedUntil)
+        guard time >= limit else {
             excused += 1
             return
         }
