@@ -87,6 +87,7 @@ final class EffectApplier {
         for child in before { tunnel.removeRoutes(to: child.remoteSelectors) }
         for peer in peersBefore { tunnel.removePeer(peer) }
         watchInactivity(connections)
+        table.reorder(installed.mapValues { policies.order(connection: $0.connection, child: $0.child) })
         let names = Set(connections.map(\.name))
         for name in resolvedPeers.keys where !names.contains(name) { keepReachable([], of: name) }
     }

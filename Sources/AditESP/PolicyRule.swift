@@ -38,7 +38,7 @@ struct PolicyRule {
     let ipProtocol: UInt8
     let localPorts: PortRange
     let remotePorts: PortRange
-    let order: UInt32
+    var order: UInt32
     /// When it was added: of equal rules the newest wins.
     let age: UInt64
 

@@ -68,6 +68,21 @@ internal import Synchronization
         for entry in entries { remove(entry.block, target, reclamation) }
     }
 
+    /// Gives the rules that lead to `target` another order, each in one step; how new they are stays.
+    func reorder(
+        _ expansion: PolicyExpansion, target: PolicyTarget, order: UInt32, _ reclamation: Reclamation
+    ) {
+        for block in expansion.entries.map(\.block) {
+            guard let tuple = tuples[block.shape], let old = bucket(of: block, in: tuple) else { continue }
+            let rules = old.rules.map { rule in
+                var rule = rule
+                if rule.target == target { rule.order = order }
+                return rule
+            }
+            replace(old, by: PolicyBucket(block, rules), block, tuple, reclamation)
+        }
+    }
+
     /// Frees everything; no reader is left.
     mutating func retireAll(_ reclamation: Reclamation) {
         for tuple in tuples.values {

@@ -23,7 +23,7 @@ internal import Synchronization
         var path: UnsafeMutablePointer<OuterPath>
         let localSelectors: [TrafficSelector]
         let remoteSelectors: [TrafficSelector]
-        let order: UInt32
+        var order: UInt32
         let replaces: SPI?
         var isSending = false
     }
@@ -176,6 +176,19 @@ internal import Synchronization
         return true
     }
 
+    /// Follows another order of the configured children with the pairs of these SPIs.
+    public func reorder(_ orders: [SPI: UInt32]) {
+        for (spi, order) in orders {
+            guard let pair = pairs[spi], pair.order != order else { continue }
+            pairs[spi]?.order = order
+            guard pair.isSending,
+                let expansion = try? PolicyExpansion(local: pair.localSelectors, remote: pair.remoteSelectors)
+            else { continue }
+            unsafe policy.reorder(expansion, target: PolicyTarget(pair.outbound), order: order, reclamation)
+        }
+        commit()
+    }
+
     /// Replaces the policies of configured children. On an error the old ones stay.
     ///
     /// One that was there before, with the same number and selectors, is there for every packet in between.
@@ -268,8 +281,7 @@ internal import Synchronization
         }
         policies = staying
         for one in staying where old[one.target.word]?.order != one.order {
-            // It takes its other place in one step; where it was, it fits.
-            try policy.add(one.expansion, target: one.target, order: one.order, reclamation)
+            policy.reorder(one.expansion, target: one.target, order: one.order, reclamation)
         }
         for one in new where !words.contains(one.target.word) {
             try policy.add(one.expansion, target: one.target, order: one.order, reclamation)

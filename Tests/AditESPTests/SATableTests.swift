@@ -235,6 +235,30 @@ import Testing
         #expect(chosen() == nil)
     }
 
+    /// Another order in the configuration decides between SAs that are there; of one order the newer one goes on.
+    @Test func pairsThatStayTakeTheirNewOrder() throws {
+        let table = SATable(workers: 1, capacity: 16)
+        let reader = awake(table)
+        let flow = flow("10.1.0.1", "10.2.0.1")
+        let spis: [UInt32] = [0x1000, 0x1001, 0x1002]
+        for spi in spis {
+            var parameters = ChildSAParameters.sample(inbound: spi)
+            parameters.order = 5
+            try table.install(parameters)
+        }
+        func reordered(_ orders: [UInt32]) -> UInt32? {
+            table.reorder(Dictionary(uniqueKeysWithValues: zip(spis.map { SPI(rawValue: $0) }, orders)))
+            reader.quiescent()
+            return chosen(reader, flow)
+        }
+        #expect(reordered([5, 5, 5]) == 0x1002)
+        #expect(reordered([6, 6, 6]) == 0x1002)
+        #expect(reordered([1, 0, 2]) == 0x1001 && reordered([0, 1, .max]) == 0x1000)
+        #expect(reordered([7, 7, 7]) == 0x1002)
+        table.remove(inboundSPI: SPI(rawValue: 0x1002))
+        #expect(reordered([8, 8, 8]) == 0x1001)
+    }
+
     /// What a worker remembers about a flow is void as soon as policy changes.
     @Test func theFlowCacheFollowsPolicy() throws {
         let table = SATable(workers: 1, capacity: 16)

@@ -64,6 +64,7 @@ package final class DataPlane {
             }
         }
         do { try table.setPolicies(policies) } catch { problems.append("refuses the policies: \(error)") }
+        table.reorder(pairs.mapValues { order(of: $0.installation) })
         reader.quiescent()
     }
 

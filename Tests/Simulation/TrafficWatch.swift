@@ -80,7 +80,8 @@ package struct TrafficWatch {
     /// A packet for an endpoint that a NAT has not, at which its receiver is not to be found since `left`.
     mutating func lostAtNAT(_ letter: Letter, _ left: Timestamp?, at time: Timestamp) {
         guard letter.kind == .esp, let left, time - left > reboundLimit else { return }
-        gap("traffic goes to a NAT mapping that is gone since \(time - left)", nil, at: time)
+        let flow = letter.probe.flatMap { flows[$0] }
+        gap("traffic goes to a NAT mapping that is gone since \(time - left)", flow, at: time)
     }
 
     /// A gateway that gave its peer up has a reason for a gap, for as long as it takes to come back.
