@@ -86,6 +86,8 @@ extension GatewayConfiguration {
             try require(
                 proposal.securityProtocol == wanted,
                 "\(place): \"\(proposal)\" is for the other of IKE and ESP")
+            try require(
+                proposal.transforms.count, in: 1...transformLimit, "\(place): number of transforms in a proposal")
         }
     }
 
@@ -111,5 +113,7 @@ extension GatewayConfiguration {
 
     /// Proposals of one list at the most.
     private static let proposalLimit = 16
+    /// Transforms of one proposal at the most: all proposals of a list fit one unfragmented message.
+    private static let transformLimit = 128
     private static let durationLimit: Duration = .seconds(3650 * 86_400)
 }

@@ -68,6 +68,8 @@ public enum CertificateLimits {
     public static let count = 8
     /// Bytes of one certificate.
     public static let length = 16_384
+    /// Bytes of all our certificates: beside them a message has room for the most selectors and proposals.
+    public static let ownLength = 32_768
     /// Authorities named in one CERTREQ: IKE_SA_INIT is never fragmented, and answers should stay small.
     public static let authorities = 16
 }

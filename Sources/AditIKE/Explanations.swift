@@ -280,6 +280,20 @@ extension IKEEndpoint {
             remote: remote.description)
     }
 
+    /// What we have to say in an exchange fits no datagram.
+    func messageTooLong(_ exchange: ExchangeType, _ sa: IKESA) -> FailureReport {
+        let stage: FailureReport.Stage =
+            switch exchange {
+            case .ikeAuth: .ikeAuth
+            case .createChildSA: .createChildSA
+            default: .informational
+            }
+        return report(
+            sa, .limitReached, stage,
+            "our message is longer than the \(IKEMessage.lengthLimit) bytes that IKE can carry",
+            "Let cert_file have fewer or smaller certificates, or local_ts and remote_ts fewer selectors.")
+    }
+
     /// The data plane refused a Child SA.
     func notInstalled(_ reason: String, _ sa: IKESA) -> FailureReport {
         report(

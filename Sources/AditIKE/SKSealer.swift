@@ -19,9 +19,11 @@ public final class SKSealer: Sendable {
         sealer = Mutex(try PacketSealer(suite: suite, key: key, ivSpace: 0))
     }
 
-    /// One message with `payloads` in an SK payload; nil when libcrypto failed, and the IKE SA must be closed.
+    /// One message with `payloads` in an SK payload; nil when they do not fit one (``fits(_:)``) or libcrypto failed,
+    /// and the IKE SA must be closed.
     public func seal(_ header: IKEHeader, _ payloads: [Payload]) -> [UInt8]? {
-        seal(header, .encrypted, fields: [], first: payloads.first?.type ?? .none, text: Self.text(payloads)[...])
+        guard let text = Self.text(payloads) else { return nil }
+        return seal(header, .encrypted, fields: [], first: payloads.first?.type ?? .none, text: text[...])
     }
 
     /// The message, in fragments when it is longer than `fragmentLength` bytes (RFC 7383 §2.5); nil as above.
@@ -29,7 +31,7 @@ public final class SKSealer: Sendable {
     /// `fragmentLength` is the longest IKE message that fits the path, without IP, UDP and the non-ESP marker; less
     /// than ``fragmentLengthMinimum`` counts as that.
     public func seal(_ header: IKEHeader, _ payloads: [Payload], fragmentLength: Int) -> [[UInt8]]? {
-        let text = Self.text(payloads)
+        guard let text = Self.text(payloads) else { return nil }
         let first = payloads.first?.type ?? .none
         let limit = max(fragmentLength, Self.fragmentLengthMinimum)
         if sealedLength(text.count, fields: 0) <= limit {
@@ -57,11 +59,13 @@ public final class SKSealer: Sendable {
     /// The shortest fragment in bytes that is ever made; RFC 7383 §2.5.1 has 576 octets for IPv4, headers included.
     public static let fragmentLengthMinimum = 256
 
-    private static func text(_ payloads: [Payload]) -> [UInt8] {
+    /// Whether `payloads` fit one message: certificates and selectors are as long as an operator makes them.
+    public static func fits(_ payloads: [Payload]) -> Bool { text(payloads) != nil }
+
+    private static func text(_ payloads: [Payload]) -> [UInt8]? {
         var writer = ByteWriter(reservingCapacity: 512)
-        IKEMessage.serialize(payloads, into: &writer)
-        precondition(
-            writer.count <= IKEMessage.lengthLimit - overheadLimit, "an IKE message that we build fits a datagram")
+        guard IKEMessage.serialize(payloads, into: &writer), writer.count <= IKEMessage.lengthLimit - overheadLimit
+        else { return nil }
         return writer.bytes
     }
 

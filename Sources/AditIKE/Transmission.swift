@@ -11,7 +11,7 @@ extension IKEEndpoint {
     mutating func request(_ exchange: ExchangeType, _ payloads: [Payload], _ sa: inout IKESA) {
         let header = header(exchange, response: false, id: sa.window.nextRequest, sa)
         guard let datagrams = seal(header, payloads, sa) else {
-            fail(&sa, cryptographicFailure(sa), .none)
+            fail(&sa, unsealed(exchange, payloads, sa), .none)
             return
         }
         sendRequest(datagrams, &sa)
@@ -29,7 +29,7 @@ extension IKEEndpoint {
     mutating func answer(_ payloads: [Payload], _ arrival: Arrival, _ sa: inout IKESA) {
         let header = header(arrival.header.exchange, response: true, id: arrival.header.messageID, sa)
         guard let datagrams = seal(header, payloads, sa) else {
-            fail(&sa, cryptographicFailure(sa), .none)
+            fail(&sa, unsealed(arrival.header.exchange, payloads, sa), .none)
             return
         }
         sa.window.answer(with: datagrams)
@@ -63,6 +63,11 @@ extension IKEEndpoint {
         guard let keying = sa.keying else { return nil }
         guard keying.fragmentation else { return keying.sealer.seal(header, payloads).map { [$0] } }
         return keying.sealer.seal(header, payloads, fragmentLength: limits.fragmentSize)
+    }
+
+    /// Why a message could not be sealed.
+    private func unsealed(_ exchange: ExchangeType, _ payloads: [Payload], _ sa: IKESA) -> FailureReport {
+        SKSealer.fits(payloads) ? cryptographicFailure(sa) : messageTooLong(exchange, sa)
     }
 
     /// The retransmission timer ran out.

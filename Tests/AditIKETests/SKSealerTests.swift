@@ -51,6 +51,17 @@ private enum SeededKey {
         #expect(try opener.open(empty).content == .payloads([]))
     }
 
+    @Test("what fits no message is not sealed, and no trap", arguments: [65_535, 70_000, 200_000])
+    func tooLong(length: Int) throws {
+        let (sealer, _) = try pair(.chaCha20Poly1305)
+        let many = Array(repeating: Payload.vendorID(Array(repeating: 1, count: 10_000)), count: length / 10_000 + 1)
+        for payloads in [payloads(length), many] {
+            #expect(!SKSealer.fits(payloads) && sealer.seal(Self.header, payloads) == nil)
+            #expect(sealer.seal(Self.header, payloads, fragmentLength: 1200) == nil)
+        }
+        #expect(SKSealer.fits(payloads(60_000)))
+    }
+
     @Test(arguments: everySuite) func theSameMessageIsNeverSealedTheSame(_ suite: CipherSuite) throws {
         let (sealer, _) = try pair(suite)
         let sealed = (0..<20).compactMap { _ in sealer.seal(Self.header, payloads(8)) }

@@ -173,6 +173,10 @@ private let secret = Array("a secret of twenty bytes".utf8)
         expect("number of proposals") { $0.connections[0].proposals = [] }
         expect("number of proposals") { $0.connections[0].children[0].proposals = [] }
         expect("other of IKE and ESP") { $0.connections[0].children[0].proposals = Proposal.defaultIKE }
+        expect("number of transforms") { configuration in
+            let transforms = (0..<129).map { Transform(.keyExchange, UInt16($0)) }
+            configuration.connections[0].proposals = [Proposal(.ike, transforms)]
+        }
         expect("remoteSelectors") { $0.connections[0].children[0].remoteSelectors = [] }
         expect("10000 pairs of address blocks") { configuration in
             let many = { (second: Int) in (0..<100).compactMap { TrafficSelector("10.\(second).\($0).0/24") } }

@@ -92,6 +92,23 @@ import Testing
         #expect(file.errors.first?.description.contains(message) == true, "\(file.errors.map(\.description))")
     }
 
+    /// What no peer takes, or no message has room for, is found before anything is started.
+    @Test func certificatesThatAreTooLong() throws {
+        let openssl = OpenSSLCommand(directory: directory.path)
+        let fits = try String(contentsOfFile: "\(directory.path)/paris.pem", encoding: .utf8)
+        try openssl.issue("paris", days: 3650, names: 1200)
+        #expect(
+            try load(Self.all).errors.first?.description.contains("bytes at place 1; allowed is at most 16384 bytes")
+                == true)
+        try openssl.issue("other", days: 3650, names: 400)
+        let long = try String(contentsOfFile: "\(directory.path)/other.pem", encoding: .utf8)
+        try directory.write("paris.pem", Array((fits + String(repeating: long, count: 2)).utf8))
+        #expect(try load(Self.all).errors.isEmpty)
+        try directory.write("paris.pem", Array((fits + String(repeating: long, count: 4)).utf8))
+        let text = try load(Self.all).errors.first?.description
+        #expect(text?.contains("bytes together; allowed is at most 32768 bytes") == true, "\(text ?? "no error")")
+    }
+
     @Test func encryptedKeys() throws {
         try directory.write("passphrase", Array("opensesame\n".utf8))
         let keys =
@@ -143,9 +160,10 @@ private struct OpenSSLCommand {
         #expect(process.terminationStatus == 0, "openssl \(arguments)")
     }
 
-    /// NAME.pem for NAME.key, of the authority ca; valid until so many days from now.
-    func issue(_ name: String, days: Int) throws {
-        let extensions = "subjectAltName = DNS:\(name).example.com\nkeyUsage = digitalSignature\n"
+    /// NAME.pem for NAME.key, of the authority ca; valid until so many days from now, with so many names.
+    func issue(_ name: String, days: Int, names: Int = 1) throws {
+        let list = (0..<names).map { "DNS:\(names == 1 ? name : name + String($0)).example.com" }
+        let extensions = "subjectAltName = \(list.joined(separator: ","))\nkeyUsage = digitalSignature\n"
         try Data(extensions.utf8).write(to: URL(fileURLWithPath: "\(directory)/extensions"))
         try run("req -new -key \(name).key -subj /CN=\(name) -out \(name).csr")
         try run(

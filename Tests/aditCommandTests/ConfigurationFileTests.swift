@@ -186,6 +186,10 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
     static let faults: [(String, String)] = [
         ("local_addrs = \"vpn.example.com\"", "local_addrs: found \"vpn.example.com\"; allowed is a list of IPv4"),
         ("local_addrs = [\"10.0.0.1\", 5]", "local_addrs: found the number 5 in the list; allowed is a list of IPv4"),
+        (
+            "local_id = \"\(String(repeating: "a", count: 1025))\"",
+            "local_id: found a text of 1025 bytes; allowed are 1024"
+        ),
         ("local_id = \"a b\"", "local_id: found \"a b\"; allowed is a domain name"),
         ("remote_port = 0", "remote_port: found the number 0; allowed is a number from 1 to 65535"),
         ("proposals = []", "proposals: found an empty list; allowed is a list of 1 to 16 IKE proposals"),

@@ -117,6 +117,8 @@ extension IKEEndpoint {
         if let lifetime = authenticationLifetime(configuration) { payloads.append(.notify(lifetime)) }
         let (answered, outcome) = contents.isChildless ? ([], nil) : acceptChild(contents, open, configuration, &sa)
         answer(payloads + answered + mobility, arrival, &sa)
+        // An answer that cannot be sealed has ended the IKE SA.
+        guard sa.session != nil else { return }
         reportEstablished(sa)
         switch outcome {
         case .success(let report): effects.append(.report(report))

@@ -45,14 +45,15 @@ public struct IKEMessage: Hashable, Sendable {
         header.nextPayload = payloads.first?.type ?? .none
         var writer = ByteWriter(reservingCapacity: 512)
         header.serialize(into: &writer)
-        Self.serialize(payloads, into: &writer)
-        precondition(writer.count <= Self.lengthLimit, "an IKE message that we build fits a datagram")
+        let fits = Self.serialize(payloads, into: &writer) && writer.count <= Self.lengthLimit
+        precondition(fits, "an unprotected IKE message that we build fits a datagram")
         writer.patch(UInt32(writer.count), at: IKEHeader.length - 4)
         return writer.bytes
     }
 
-    /// Writes the chain of `payloads`, each with its generic header (RFC 7296 §3.2).
-    static func serialize(_ payloads: [Payload], into writer: inout ByteWriter) {
+    /// Writes the chain of `payloads`, each with its generic header (RFC 7296 §3.2); false when one of them is longer
+    /// than its length field can say.
+    static func serialize(_ payloads: [Payload], into writer: inout ByteWriter) -> Bool {
         for (index, payload) in payloads.enumerated() {
             let next = index + 1 < payloads.count ? payloads[index + 1].type : payload.firstInside ?? .none
             let start = writer.count
@@ -60,9 +61,10 @@ public struct IKEMessage: Hashable, Sendable {
             writer.write(payload.critical ? criticalBit : 0)
             writer.write(UInt16(0))
             payload.serializeBody(into: &writer)
-            precondition(writer.count - start <= lengthLimit, "a payload that we build fits its length field")
+            guard writer.count - start <= lengthLimit else { return false }
             writer.patch(UInt16(writer.count - start), at: start + 2)
         }
+        return true
     }
 
     private static func parsePayloads(

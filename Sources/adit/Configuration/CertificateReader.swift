@@ -66,10 +66,7 @@ struct CertificateReader {
             refuse(key, path, error.found, "certificates (PEM)")
             return nil
         }
-        if key == "cert_file", certificates.count > CertificateLimits.count {
-            refuse(key, path, "\(certificates.count) certificates", "1 to \(CertificateLimits.count)")
-            return nil
-        }
+        if key == "cert_file", !areSendable(certificates, path) { return nil }
         let now = WallClock.system.seconds
         for (index, certificate) in certificates.enumerated() {
             guard let summary = CertificateSummary(der: certificate) else {
@@ -87,6 +84,26 @@ struct CertificateReader {
             )
         }
         return (certificates, path)
+    }
+
+    /// Whether peers take so many certificates of such a length, and a message has room for them.
+    private func areSendable(_ certificates: [[UInt8]], _ path: String) -> Bool {
+        if certificates.count > CertificateLimits.count {
+            refuse("cert_file", path, "\(certificates.count) certificates", "1 to \(CertificateLimits.count)")
+            return false
+        }
+        if let index = certificates.firstIndex(where: { $0.count > CertificateLimits.length }) {
+            refuse(
+                "cert_file", path, "a certificate of \(certificates[index].count) bytes at place \(index + 1)",
+                "at most \(CertificateLimits.length) bytes")
+            return false
+        }
+        let length = certificates.reduce(0) { $0 + $1.count }
+        guard length > CertificateLimits.ownLength else { return true }
+        refuse(
+            "cert_file", path, "certificates of \(length) bytes together",
+            "at most \(CertificateLimits.ownLength) bytes: our own certificate and its intermediates")
+        return false
     }
 
     private func privateKey() -> SignaturePrivateKey? {

@@ -165,6 +165,11 @@ struct ConnectionSection {
     private func identity(_ key: String, mayBeAny: Bool) -> Identity? {
         guard let text = reader.string(key) else { return nil }
         if mayBeAny, text == anyPeer { return nil }
+        guard text.utf8.count <= identityLimit else {
+            reader.problems.error(
+                reader.path + [key], "found a text of \(text.utf8.count) bytes; allowed are \(identityLimit)")
+            return nil
+        }
         let identity = Identity(text)
         if identity == nil { reader.refuse(key, found: quoted(text)) }
         return identity
@@ -224,5 +229,6 @@ struct ConnectionSection {
     private let anyPeer = "%any"
     private let addressLimit = 32
     private let childLimit = 256
+    private let identityLimit = 1024
     private let nameLimit = 64
 }
