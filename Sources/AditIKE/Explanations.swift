@@ -44,7 +44,7 @@ extension IKEEndpoint {
     /// No answer from an established peer.
     func deadPeer(_ sa: IKESA) -> FailureReport {
         report(
-            sa, .deadPeer, .informational, "\(sa.remote) no longer answers",
+            sa, .deadPeer, stage(of: sa), "\(sa.remote) no longer answers",
             "Check the path to the peer; dpd_delay and dpd_action say how soon it is noticed and what happens then.")
     }
 
@@ -273,9 +273,9 @@ extension IKEEndpoint {
     }
 
     /// One of our own limits.
-    func limitReached(_ name: String, _ remote: Endpoint) -> FailureReport {
+    func limitReached(_ name: String, _ stage: FailureReport.Stage, _ remote: Endpoint) -> FailureReport {
         FailureReport(
-            connection: name, code: .limitReached, stage: .ikeSAInit, message: "a limit of this gateway is reached",
+            connection: name, code: .limitReached, stage: stage, message: "a limit of this gateway is reached",
             suggestion: "Close connections that are not needed, or spread them over several gateways.",
             remote: remote.description)
     }

@@ -21,8 +21,9 @@ extension IKEEndpoint {
         case .established(let session):
             let children = session.children.map(\.child)
             let lived = now - session.establishedAt
-            close(&sa, farewell, reason: report.message)
+            // Why comes before what: whoever follows the connection hears of the failure first.
             noteFailure(report, sa)
+            close(&sa, farewell, reason: report.message)
             if let id { lost(id, children: children, lived: lived, deadPeer: report.code == .deadPeer) }
         case .halfOpen:
             end(&sa, farewell)

@@ -16,7 +16,7 @@ extension IKEEndpoint {
         let first = old == nil ? missingTraffic(of: index, sa) : nil
         guard old != nil || first != nil || session.live(child: index) == nil else { return }
         guard session.children.count < limits.childrenPerIKESA else {
-            childFailed(index, first: first, limitReached(configuration.name, sa.remote), &sa)
+            childFailed(index, first: first, limitReached(configuration.name, .createChildSA, sa.remote), &sa)
             return
         }
         let offered = child.offered(first: first)

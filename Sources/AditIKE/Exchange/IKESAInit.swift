@@ -24,7 +24,8 @@ extension IKEEndpoint {
                 ?? IPAddress.bounds(of: remote.address.family).first,
             port: configuration.remotePort == limits.remoteNATPort ? limits.natPort : limits.ikePort)
         guard ikeSAs.count < limits.ikeSAMaximum else {
-            attemptFailed(id, children: children, limitReached(configuration.name, remote), replacing: old?.spi)
+            attemptFailed(
+                id, children: children, limitReached(configuration.name, .ikeSAInit, remote), replacing: old?.spi)
             return
         }
         guard let group = configuration.proposals.flatMap(\.keyExchangeGroups).first,
