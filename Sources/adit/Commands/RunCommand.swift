@@ -56,9 +56,12 @@ struct RunCommand: ParsableCommand {
                 "\(count(checked.errors.count, "error")) in \(file.config); nothing was started")
         }
         configuration.keyLogDirectory = keyLog
-        let logger = makeLogger(checked.settings)
-        for problem in checked.problems { logger.warning("\(problem.withoutSeverity)") }
+        // Before the first thread is started, which inherits what is blocked.
         let signals = ProcessSignals()
+        let (logger, writer) = makeLogger(checked.settings)
+        // The last lines are worth a moment, when somebody reads them.
+        defer { writer.flush(within: .milliseconds(500)) }
+        for problem in checked.problems { logger.warning("\(problem.withoutSeverity)") }
         let server = try ControlServer(
             path: control.control ?? checked.settings.control ?? ControlSocketAddress.standard)
         defer { server.stop() }
@@ -112,10 +115,16 @@ struct RunCommand: ParsableCommand {
         logger.info("stopped")
     }
 
-    private func makeLogger(_ settings: ConfigurationFile.ExecutableSettings) -> Logger {
+    private func makeLogger(_ settings: ConfigurationFile.ExecutableSettings) -> (Logger, LineWriter) {
         let level = (logLevel ?? settings.logLevel ?? .info).level
         let format = logFormat
-        return Logger(label: "adit") { _ in LineLogHandler(level: level, format: format) }
+        let writer = LineWriter { lost in
+            let text = "\(count(lost, "line")) of the log lost: nobody read them in time"
+            return LineLogHandler(level: level, format: format, write: { _ in }).line(.warning, text)
+        }
+        return (
+            Logger(label: "adit") { _ in LineLogHandler(level: level, format: format, write: writer.write) }, writer
+        )
     }
 }
 

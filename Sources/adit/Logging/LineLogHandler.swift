@@ -24,7 +24,7 @@ enum LogFormat: String, CaseIterable, Sendable {
     case text, json
 }
 
-/// Writes one line a message to standard error, with a single system call so that lines never mix.
+/// Makes one line of each message, for a ``LineWriter`` that brings it to standard error.
 ///
 /// The metadata key `connection` names the connection; in text it stands before the message.
 struct LineLogHandler: LogHandler {
@@ -35,10 +35,10 @@ struct LineLogHandler: LogHandler {
     private let clock: @Sendable () -> WallTime
     private let write: @Sendable (String) -> Void
 
-    /// A handler; `clock` and `write` are replaced in tests.
+    /// A handler; `write` takes each line and must not wait, `clock` is replaced in tests.
     init(
         level: Logger.Level, format: LogFormat, clock: @escaping @Sendable () -> WallTime = { .now() },
-        write: @escaping @Sendable (String) -> Void = writeToStandardError
+        write: @escaping @Sendable (String) -> Void
     ) {
         self.logLevel = level
         self.format = format
@@ -56,7 +56,8 @@ struct LineLogHandler: LogHandler {
         write(line(event.level, event.message.description, merged))
     }
 
-    private func line(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) -> String {
+    /// The line of a message, with its newline.
+    func line(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata = [:]) -> String {
         let time = clock().description
         let connection = metadata["connection"]?.description
         switch format {
