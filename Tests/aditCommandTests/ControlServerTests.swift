@@ -158,7 +158,7 @@ private final class Station {
             _ = try station.perform(.status)
             Issue.record("more clients than allowed")
         } catch {
-            #expect(error.message?.hasPrefix("busy: ") == true || error.status == .noGateway)
+            #expect(error.message?.hasPrefix("busy: ") == true && error.status == .failed)
         }
         idle.removeAll()
         var served = false
@@ -167,6 +167,26 @@ private final class Station {
             if !served { usleep(50_000) }
         }
         #expect(served, "places are free again")
+    }
+
+    /// Who waits for a tunnel holds nobody up who only wants to know.
+    @Test func manyWhoWaitLeaveRoomForOthers() throws {
+        let station = try Station()
+        station.gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        var waiting: [LineChannel] = []
+        for _ in 0..<ControlServer.waitingLimit {
+            let channel = try station.connect()
+            #expect(channel.send(ControlRequest.up(connection: "hq").json))
+            waiting.append(channel)
+        }
+        for _ in 0..<100 where station.gateway.state.withLock({ $0.commands.count }) < waiting.count { usleep(20_000) }
+        #expect(try station.perform(.status).result["mtu"]?.numberValue == 1438)
+        do {
+            _ = try station.perform(.up(connection: "hq"))
+            Issue.record("more of them than allowed")
+        } catch {
+            #expect(error.message?.hasPrefix("busy: 16 clients wait") == true && error.status == .failed)
+        }
     }
 
     @Test func aSilentClientHoldsNobodyUp() throws {

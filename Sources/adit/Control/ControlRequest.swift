@@ -26,6 +26,14 @@ enum ControlRequest: Equatable, Sendable {
         }
     }
 
+    /// Whether its answer waits for something to happen, for up to minutes.
+    var waits: Bool {
+        switch self {
+        case .up, .down, .rekey: true
+        case .status, .explain, .reload: false
+        }
+    }
+
     /// The request as it is sent.
     var json: JSONValue {
         switch self {

@@ -11,7 +11,9 @@ internal import Synchronization
 /// none of them holds another client or the gateway up.
 final class ControlServer: Sendable {
     /// Clients at the same time; the next one is told so and closed.
-    static let clientLimit = 16
+    static let clientLimit = 32
+    /// Clients among them whose request waits (``ControlRequest/waits``): the others are answered at once.
+    static let waitingLimit = 16
     /// How long a client may take for its request, and for reading a piece of the answer.
     static let patience = 5
 
@@ -21,6 +23,7 @@ final class ControlServer: Sendable {
     private let path: String
     private let descriptor: Int32
     private let clients = Mutex(0)
+    private let waiting = Mutex(0)
     private let isStopping = Atomic(false)
 
     /// Binds the socket at `path` with mode 0600, replacing what a killed gateway left, but never a live one's.
@@ -67,18 +70,8 @@ final class ControlServer: Sendable {
             return
         }
         let channel = LineChannel(client, lineLimit: LineChannel.requestLimit, sendTimeout: Self.patience)
-        guard
-            clients.withLock({ count in
-                guard count < Self.clientLimit else { return false }
-                count += 1
-                return true
-            })
-        else {
-            _ = channel.send(
-                ControlAnswer.error(
-                    code: "busy", message: "\(Self.clientLimit) clients are connected already",
-                    suggestion: "try again in a moment"
-                ).json)
+        guard Self.take(clients, limit: Self.clientLimit) else {
+            sayBusy(channel, "\(Self.clientLimit) clients are connected already")
             return
         }
         // SAFETY: the channel is handed to the new thread and used by nobody else afterwards.
@@ -97,7 +90,7 @@ final class ControlServer: Sendable {
                     refuse(channel, "that is no request", "send {\"request\":\"status\"} and a newline")
                     return
                 }
-                handler(request, channel)
+                answer(request, channel, handler)
             case .tooLong:
                 refuse(channel, "the request is too long", "a request has at most \(LineChannel.requestLimit) bytes")
                 return
@@ -105,6 +98,29 @@ final class ControlServer: Sendable {
                 return
             }
         }
+    }
+
+    private func answer(_ request: ControlRequest, _ channel: LineChannel, _ handler: Handler) {
+        guard request.waits else { return handler(request, channel) }
+        guard Self.take(waiting, limit: Self.waitingLimit) else {
+            sayBusy(channel, "\(Self.waitingLimit) clients wait for up, down or rekey already")
+            return
+        }
+        defer { waiting.withLock { $0 -= 1 } }
+        handler(request, channel)
+    }
+
+    private static func take(_ places: borrowing Mutex<Int>, limit: Int) -> Bool {
+        places.withLock { count in
+            guard count < limit else { return false }
+            count += 1
+            return true
+        }
+    }
+
+    private func sayBusy(_ channel: LineChannel, _ message: String) {
+        _ = channel.send(
+            ControlAnswer.error(code: "busy", message: message, suggestion: "try again in a moment").json)
     }
 
     private func refuse(_ channel: LineChannel, _ message: String, _ suggestion: String) {
