@@ -26,6 +26,8 @@ public struct ConnectionStatus: Sendable {
     public var state: State
     /// The IKE SA in use, if there is one (the newest, when two overlap).
     public var ikeSA: IKESAStatus?
+    /// Every authenticated IKE SA, the oldest first: several with several peers, or while one takes over from another.
+    public var ikeSAs: [IKESAStatus] = []
     /// Installed Child SAs.
     public var children: [ChildSAStatus]
     /// Why the last attempt failed; kept until the next success.
@@ -37,7 +39,7 @@ public struct ConnectionStatus: Sendable {
 
 /// A snapshot of one IKE SA.
 public struct IKESAStatus: Sendable, Equatable {
-    /// Which side began the IKE SA.
+    /// Which side began the IKE SA; after a rekey of the IKE SA, which side rekeyed it.
     public var role: IKEReport.Role
     /// Our outer endpoint.
     public var local: Endpoint
@@ -65,6 +67,10 @@ public struct IKESAStatus: Sendable, Equatable {
     public var establishedAt: Timestamp
     /// When it will be rekeyed; nil never.
     public var rekeyAt: Timestamp?
+    /// Whether another IKE SA to the same peer takes over from it.
+    public var isLeaving = false
+    /// Which side began the IKE SA from which this one came by rekeying, however often.
+    public var originalRole = IKEReport.Role.initiator
 }
 
 /// A snapshot of one Child SA as IKE knows it; packet counters are the data plane's.
@@ -101,6 +107,24 @@ public struct ChildSAStatus: Sendable, Equatable {
     public var passedRemoteSelectors: [TrafficSelector] = []
     /// Whether less was agreed than was asked for, or less passes than is configured.
     public var isNarrowed = false
+    /// What is configured on our side.
+    public var configuredLocalSelectors: [TrafficSelector] = []
+    /// What is configured on the peer's side.
+    public var configuredRemoteSelectors: [TrafficSelector] = []
+    /// The IKE SA that it belongs to; nil in reports, which name its connection.
+    public var owner: Owner?
+
+    /// The IKE SA of a Child SA, and with it the peer.
+    public struct Owner: Sendable, Equatable {
+        /// ``IKESAStatus/initiatorSPI``
+        public var initiatorSPI: UInt64
+        /// ``IKESAStatus/responderSPI``
+        public var responderSPI: UInt64
+        /// The peer's outer endpoint.
+        public var remote: Endpoint
+        /// Who the peer proved to be.
+        public var remoteID: Identity?
+    }
 
     /// The states of a Child SA: in use; replaced, and receiving what is still under way; being deleted at the peer.
     public enum Phase: String, Sendable { case installed, rekeyed, deleting }

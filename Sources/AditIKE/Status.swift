@@ -21,13 +21,14 @@ extension IKEEndpoint {
         let sas = connection.ikeSAs.compactMap { ikeSAs[$0] }
         let children = sas.flatMap { sa in
             (sa.session?.children ?? []).filter { $0.phase != .draining }.compactMap { child in
-                connection.children[child.child].map { status(of: child, $0) }
+                connection.children[child.child].map { status(of: child, $0, in: sa) }
             }
         }
         return ConnectionStatus(
             name: connection.configuration.name, state: state(of: connection),
             ikeSA: (sas.last { $0.session?.handover == nil } ?? sas.last).flatMap { status(of: $0) },
-            children: children, lastFailure: connection.lastFailure ?? connection.unprovenFailure)
+            ikeSAs: sas.compactMap { status(of: $0) }, children: children,
+            lastFailure: connection.lastFailure ?? connection.unprovenFailure)
     }
 
     private func state(of connection: Connection) -> ConnectionStatus.State {
@@ -50,11 +51,12 @@ extension IKEEndpoint {
             remoteAddresses: (sa.mobility?.peerAddresses ?? []).filter { $0 != sa.remote.address },
             initiatorSPI: sa.initiatorSPI.rawValue, responderSPI: sa.responderSPI.rawValue,
             proposal: session.keying.choice.proposal.suiteDescription, establishedAt: session.establishedAt,
-            rekeyAt: session.rekeyAt)
+            rekeyAt: session.rekeyAt, isLeaving: session.handover != nil,
+            originalRole: session.origin.isOurs ? .initiator : .responder)
     }
 
     /// A snapshot of a Child SA.
-    func status(of child: ChildSA, _ configuration: ChildConfiguration) -> ChildSAStatus {
+    func status(of child: ChildSA, _ configuration: ChildConfiguration, in sa: IKESA? = nil) -> ChildSAStatus {
         let phase: ChildSAStatus.Phase =
             switch child.phase {
             case .installed: .installed
@@ -68,7 +70,13 @@ extension IKEEndpoint {
             installedAt: child.installedAt, rekeyAt: child.rekeyAt, phase: phase,
             askedLocalSelectors: child.asked.local, askedRemoteSelectors: child.asked.remote,
             passedLocalSelectors: child.passed.local, passedRemoteSelectors: child.passed.remote,
-            isNarrowed: isNarrowed(child, configuration))
+            isNarrowed: isNarrowed(child, configuration), configuredLocalSelectors: configuration.localSelectors,
+            configuredRemoteSelectors: configuration.remoteSelectors,
+            owner: sa.map { sa in
+                ChildSAStatus.Owner(
+                    initiatorSPI: sa.initiatorSPI.rawValue, responderSPI: sa.responderSPI.rawValue, remote: sa.remote,
+                    remoteID: sa.session?.remoteID)
+            })
     }
 
     /// Whether less was agreed than was asked for, or less passes than is configured.

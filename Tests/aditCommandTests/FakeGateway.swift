@@ -72,7 +72,8 @@ func sampleStatus(_ name: String = "hq", state: ConnectionStatus.State = .establ
         establishedAt: Timestamp(nanoseconds: 9 * second), rekeyAt: Timestamp(nanoseconds: 14_020 * second))
     let isUp = state == .established
     return ConnectionStatus(
-        name: name, state: state, ikeSA: isUp ? sa : nil, children: isUp ? [child] : [], lastFailure: nil)
+        name: name, state: state, ikeSA: isUp ? sa : nil, ikeSAs: isUp ? [sa] : [], children: isUp ? [child] : [],
+        lastFailure: nil)
 }
 
 /// A failure with a difference.
