@@ -38,6 +38,19 @@ public struct FailureReport: Sendable, Equatable, Error {
         case informational = "informational"
     }
 
+    /// What follows for whoever waits for this side to bring the connection up.
+    public enum Consequence: String, Sendable, CaseIterable {
+        /// What was attempted is over; a later attempt begins anew.
+        case ended = "ended"
+        /// The next address of the peer is tried at once.
+        case nextAddress = "next_address"
+        /// The IKE SA that was to be replaced stays, and does what was asked for.
+        case kept = "kept"
+        /// A peer's request was refused: what this side attempts goes on. Where ``code`` is found before the peer has
+        /// proved who it is, anybody can bring that about.
+        case refused = "refused"
+    }
+
     /// The connection; nil when no configured connection fits the peer.
     public var connection: String?
     /// What kind of failure.
@@ -52,6 +65,8 @@ public struct FailureReport: Sendable, Equatable, Error {
     public var remote: String?
     /// What each side brought, line by line, when the failure is a difference.
     public var comparison: [Comparison] = []
+    /// What follows from it.
+    public var consequence = Consequence.ended
 
     /// One line of a side-by-side difference.
     public struct Comparison: Sendable, Hashable {
@@ -71,6 +86,13 @@ public struct FailureReport: Sendable, Equatable, Error {
             self.theirs = theirs
             self.mismatch = mismatch
         }
+    }
+
+    /// The same report of a request that a peer made and that was refused.
+    var ofRefusal: FailureReport {
+        var report = self
+        report.consequence = .refused
+        return report
     }
 
     /// A report.

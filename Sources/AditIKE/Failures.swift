@@ -27,7 +27,7 @@ extension IKEEndpoint {
             if let id { lost(id, children: children, lived: lived, deadPeer: report.code == .deadPeer) }
         case .halfOpen:
             end(&sa, farewell)
-            noteFailure(report, sa, isProven: sa.isPeerProven)
+            noteFailure(report.ofRefusal, sa, isProven: sa.isPeerProven)
         case .closing(let closing): forget(&sa, closing.firstMessage)
         case .gone: break
         }
@@ -68,10 +68,9 @@ extension IKEEndpoint {
     mutating func attemptFailed(
         _ id: ConnectionID, children: [ChildID], _ report: FailureReport, replacing old: IKESPI? = nil
     ) {
-        effects.append(.report(.failed(report)))
-        guard let connection = connections[id] else { return }
-        connections[id]?.lastFailure = report
+        guard let connection = connections[id] else { return tell(report, id, .ended) }
         if let old, retryReauthentication(connection.established[old] == nil ? working(connection) : old) {
+            tell(report, id, .kept)
             // What was asked for meanwhile comes up on the IKE SA that stays.
             bring(id, children)
             return
@@ -81,13 +80,25 @@ extension IKEEndpoint {
         if isLast { connections[id]?.tried = [] }
         let unreachable = report.code == .peerUnreachable || report.code == .timeout
         if unreachable, !isLast {
+            tell(report, id, .nextAddress)
             bring(id, children)
             return
         }
+        tell(report, id, .ended)
         connections[id]?.failures += 1
         let due = now + backOff(connections[id]?.failures ?? 1)
         connections[id]?.notBefore = due
         if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: due) }
+    }
+
+    /// Records and tells why an attempt of ours failed, and what follows.
+    private mutating func tell(
+        _ report: FailureReport, _ id: ConnectionID, _ consequence: FailureReport.Consequence
+    ) {
+        var report = report
+        report.consequence = consequence
+        connections[id]?.lastFailure = report
+        effects.append(.report(.failed(report)))
     }
 
     /// An attempt that is under way will not be finished: whoever waits for it hears of that.

@@ -139,10 +139,11 @@ extension IKEEndpoint {
             return false
         }
         let children = Set(unfinished(sa) + session.children.filter { $0.phase == .installed }.map(\.child)).sorted()
-        let report = deadPeer(sa)
+        var report = deadPeer(sa)
+        report.consequence = .kept
+        effects.append(.report(.failed(report)))
         // The peer may live and have the other one only.
         close(&sa, .delete, reason: report.message)
-        effects.append(.report(.failed(report)))
         ask(other, for: children)
         addTask(.liveness, to: other)
         return true

@@ -80,6 +80,39 @@ extension ControlAnswer {
             ])
     }
 
+    @Test func upGoesOnWhileSomethingIsTried() throws {
+        let sa = try #require(sampleStatus().ikeSA)
+        let child = installed()
+        var unreachable = FailureReport(
+            connection: "hq", code: .peerUnreachable, stage: .ikeSAInit, message: "no answer from 192.0.2.77:500",
+            suggestion: "", remote: "192.0.2.77:500")
+        unreachable.consequence = .nextAddress
+        var stranger = sampleFailure()
+        stranger.consequence = .refused
+        let failures = [unreachable, stranger]
+        let gateway = FakeGateway { _, gateway in
+            // One IKE SA goes, another one stays.
+            gateway.state.withLock { $0.connections = [sampleStatus()] }
+            return failures.map(IKEReport.failed)
+                + [.established(connection: "hq", sa), .closed(connection: "hq", reason: "another one stays"), child]
+        }
+        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        let found = ask(.up(connection: "hq"), gateway).map(\.words)
+        #expect(
+            found.prefix(2) == [
+                "progress no answer from 192.0.2.77:500, trying the next address",
+                "progress refused a request of 203.0.113.7:500: the peer accepts none of our suites",
+            ])
+        #expect(found.last == "result hq is up: child hq carries traffic", "\(found)")
+    }
+
+    @Test func upEndsWithItsLastIKESA() {
+        let gateway = FakeGateway { _, _ in [.closed(connection: "hq", reason: "the peer deleted it")] }
+        gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
+        #expect(
+            ask(.up(connection: "hq"), gateway).last?.words.hasPrefix("error closed: hq was closed: ") == true)
+    }
+
     /// A configuration of one connection with the children `lan` and `voice`, and a gateway where `lan` is up.
     private func askUp(_ reports: [IKEReport], connections: [ConnectionStatus]) -> [String] {
         let gateway = FakeGateway { _, _ in reports }
@@ -186,6 +219,32 @@ extension ControlAnswer {
         gateway.state.withLock { $0.connections = [sampleStatus(state: .down)] }
         #expect(
             ask(.rekey(connection: "hq", ike: true), gateway).last?.words.hasPrefix("error not_established: ") == true)
+    }
+
+    @Test func everyIKESAIsRekeyed() throws {
+        var connection = sampleStatus()
+        var other = try #require(connection.ikeSA)
+        other.initiatorSPI += 1
+        var leaving = other
+        leaving.initiatorSPI += 1
+        leaving.isLeaving = true
+        connection.ikeSAs += [other, leaving]
+        var child = connection.children[0]
+        child.owner = .init(initiatorSPI: leaving.initiatorSPI, responderSPI: 1, remote: leaving.remote)
+        connection.children.append(child)
+        let several = connection
+        let reports: [IKEReport] = [
+            .ikeRekeyed(connection: "hq", other),
+            .childInstalled(connection: "hq", child: "hq", child, replaces: child.inboundSPI),
+        ]
+        func rekeyed(_ times: Int, ike: Bool) -> String? {
+            let gateway = FakeGateway { _, _ in Array(repeating: reports[ike ? 0 : 1], count: times) }
+            gateway.state.withLock { $0.connections = [several] }
+            return ask(.rekey(connection: "hq", ike: ike), gateway, attemptLimit: .milliseconds(100)).last?.words
+        }
+        #expect(rekeyed(1, ike: true)?.hasPrefix("error timeout: ") == true)
+        #expect(rekeyed(2, ike: true) == "result hq: 2 IKE SAs rekeyed")
+        #expect(rekeyed(1, ike: false) == "result hq: 1 child rekeyed")
     }
 
     @Test func explain() {

@@ -23,7 +23,7 @@ extension IKEEndpoint {
             try answerChild(contents, arrival, &sa)
         } catch {
             answer([.notify(error.notify)], arrival, &sa)
-            if let report = error.report { noteFailure(report, sa) }
+            if let report = error.report { noteFailure(report.ofRefusal, sa) }
             if error.notify.type == .invalidSyntax {
                 // RFC 7296 §2.21.3: fatal in both peers.
                 fail(&sa, peerFault(.invalidSyntax, "the peer's CREATE_CHILD_SA request is incomplete", sa), .linger)

@@ -122,7 +122,7 @@ extension IKEEndpoint {
         reportEstablished(sa)
         switch outcome {
         case .success(let report): effects.append(.report(report))
-        case .failure(let refusal): if let report = refusal.report { noteFailure(report, sa) }
+        case .failure(let refusal): if let report = refusal.report { noteFailure(report.ofRefusal, sa) }
         case nil: break
         }
         settleRivals(&sa, initialContact: contents.notify(.initialContact) != nil)

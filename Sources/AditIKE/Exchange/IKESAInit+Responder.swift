@@ -52,10 +52,10 @@ extension IKEEndpoint {
 
     private mutating func reportNoConnection(_ local: Endpoint, _ remote: Endpoint) {
         guard let down = connections.takenDown(local: local.address, remote: remote.address) else {
-            effects.append(.report(.failed(noConnection(remote))))
+            effects.append(.report(.failed(noConnection(remote).ofRefusal)))
             return
         }
-        let report = takenDown(down.configuration.name, .ikeSAInit, remote)
+        let report = takenDown(down.configuration.name, .ikeSAInit, remote).ofRefusal
         connections[down.id]?.unprovenFailure = report
         effects.append(.report(.failed(report)))
     }
@@ -168,7 +168,7 @@ extension IKEEndpoint {
         let answered = answerUnprotected(
             request.message.header, NotifyPayload(.noProposalChosen), local: request.local, remote: request.remote)
         guard answered, let mismatch, unauthenticatedReports.take(now) else { return }
-        let report = noProposal(connection.configuration.name, .ikeSAInit, mismatch, request.remote)
+        let report = noProposal(connection.configuration.name, .ikeSAInit, mismatch, request.remote).ofRefusal
         // Not authenticated: it explains a connection that is not up, and changes nothing else.
         if connection.established.isEmpty { connections[connection.id]?.unprovenFailure = report }
         effects.append(.report(.failed(report)))

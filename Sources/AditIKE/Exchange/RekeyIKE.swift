@@ -130,7 +130,7 @@ extension IKEEndpoint {
             choice = try selection(configuration).choose(from: offer, sentGroup: share.group)
         } catch {
             answer([.notify(NotifyPayload(.noProposalChosen))], arrival, &sa)
-            noteFailure(noProposal(configuration.name, .createChildSA, error, sa.remote), sa)
+            noteFailure(noProposal(configuration.name, .createChildSA, error, sa.remote).ofRefusal, sa)
             return
         }
         guard let group = choice.group, group.transformID == share.group else {

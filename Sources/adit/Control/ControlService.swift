@@ -69,7 +69,9 @@ struct ControlService: Sendable {
                     "wait for the peer, or set remote_addrs in the configuration", channel)
             }
             guard gateway.perform(.initiate(connection: name, child: nil)) else { return refuse(channel) }
-            follow(name, follower, channel) { report in
+            // One of several IKE SAs may go while another stays or comes.
+            let goesOn = { status(of: name).map { $0.state == .established || $0.state == .connecting } ?? false }
+            follow(name, follower, channel, afterClose: goesOn) { report in
                 guard case .childInstalled(_, let child, _, _) = report else { return nil }
                 missing.remove(child)
                 guard missing.isEmpty else { return nil }
@@ -98,7 +100,7 @@ struct ControlService: Sendable {
     private func rekey(_ name: String, ike: Bool, _ channel: any AnswerSink) {
         events.following { follower in
             guard let now = status(of: name), now.state == .established,
-                case let children = now.children.filter({ $0.phase == .installed }).count, ike || children > 0
+                case let (sas, children) = rekeyable(now), ike ? sas > 0 : children > 0
             else {
                 return fail(
                     "not_established", "\(name) is not up, so there is nothing to rekey", "adit up \(name)", channel)
@@ -106,27 +108,38 @@ struct ControlService: Sendable {
             guard gateway.perform(ike ? .rekeyIKE(connection: name) : .rekeyChildren(connection: name)) else {
                 return refuse(channel)
             }
-            var left = ike ? 1 : children
-            follow(name, follower, channel) { report in
+            var left = ike ? sas : children
+            follow(name, follower, channel, afterClose: { false }) { report in
                 switch report {
                 case .ikeRekeyed where ike: left -= 1
                 case .childInstalled(_, _, _, .some) where !ike: left -= 1
                 default: break
                 }
                 guard left == 0 else { return nil }
-                return ike
-                    ? "\(name): IKE SA rekeyed" : "\(name): \(count(children, "child", "children")) rekeyed"
+                let done = sas == 1 ? "IKE SA" : "\(sas) IKE SAs"
+                return "\(name): \(ike ? done : count(children, "child", "children")) rekeyed"
             }
         }
+    }
+
+    /// How many IKE SAs and Child SAs a rekey replaces: those of an IKE SA that is about to go stay as they are.
+    private func rekeyable(_ connection: ConnectionStatus) -> (sas: Int, children: Int) {
+        let leaving = Set(connection.ikeSAs.filter(\.isLeaving).map(\.initiatorSPI))
+        let children = connection.children.filter { child in
+            child.phase == .installed && !(child.owner.map { leaving.contains($0.initiatorSPI) } ?? false)
+        }
+        return (connection.ikeSAs.count - leaving.count, children.count)
     }
 
     private func refuse(_ channel: any AnswerSink) {
         fail("limit_reached", "too many requests wait for the gateway", "try again", channel)
     }
 
-    /// Passes a connection's events on as progress, until `finished` says something, or it failed.
+    /// Passes a connection's events on as progress, until `finished` says something, or it failed; `afterClose` says
+    /// whether it goes on when an IKE SA is gone.
     private func follow(
-        _ name: String, _ follower: EventFollower, _ channel: any AnswerSink, _ finished: (IKEReport) -> String?
+        _ name: String, _ follower: EventFollower, _ channel: any AnswerSink, afterClose goesOn: () -> Bool,
+        _ finished: (IKEReport) -> String?
     ) {
         let deadline = ContinuousClock.now + attemptLimit
         while ContinuousClock.now < deadline {
@@ -140,13 +153,13 @@ struct ControlService: Sendable {
                 if case .warning(let warning) = event, !channel.send(ControlAnswer.progress(warning).json) { return }
                 continue
             }
-            if case .failed(let failure) = report {
+            if case .failed(let failure) = report, failure.consequence == .ended {
                 let remedy = failure.suggestion.hasSuffix(".") ? failure.suggestion.dropLast() : failure.suggestion[...]
                 return fail(failure.code.rawValue, failure.message, "\(remedy) (adit explain \(name))", channel)
             }
-            guard channel.send(ControlAnswer.progress(text.message).json) else { return }
+            guard channel.send(ControlAnswer.progress(text.progress).json) else { return }
             if let message = finished(report) { return done(message, channel) }
-            if case .closed(_, let reason) = report {
+            if case .closed(_, let reason) = report, !goesOn() {
                 return fail("closed", "\(name) was closed: \(reason)", "look at the gateway's log", channel)
             }
         }

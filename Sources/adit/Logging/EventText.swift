@@ -14,6 +14,8 @@ struct EventText {
     var message: String
     /// A stable word for programs that read the JSON log.
     var kind: String
+    /// The failure, where the event is one.
+    var failure: FailureReport?
 
     /// The words for `event`; `elapsed` is how long the handshake took, where that is known.
     init(_ event: GatewayEvent, elapsed: Duration? = nil) {
@@ -42,6 +44,17 @@ struct EventText {
         self.message = message
         self.kind = kind
     }
+    /// What somebody who waits for the connection is told; of a failure that ends nothing, what goes on.
+    var progress: String {
+        guard let failure else { return message }
+        return switch failure.consequence {
+        case .ended: message
+        case .nextAddress: "\(failure.message), trying the next address"
+        case .kept: "\(failure.message); the IKE SA beside it stays"
+        case .refused: "refused a request of \(failure.remote ?? "a peer"): \(failure.message)"
+        }
+    }
+
 
     private init(_ report: IKEReport, elapsed: Duration?) {
         let time = elapsed.map { ", " + Self.time($0) } ?? ""
@@ -80,6 +93,7 @@ struct EventText {
     /// The failure's message and remedy as one sentence.
     private static func sentence(_ failure: FailureReport) -> String {
         let message = failure.message.hasSuffix(".") ? String(failure.message.dropLast()) : failure.message
+            self.failure = failure
         return failure.suggestion.isEmpty ? message : "\(message); \(failure.suggestion)"
     }
 
