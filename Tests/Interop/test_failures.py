@@ -70,6 +70,38 @@ def test_nobody_answers(lab, program):
     assert a.terminate()[1] < 2
 
 
+def test_the_next_address_is_tried(lab, program):
+    a, _ = pair(lab, program, first={"remote_addrs": ["192.0.2.77", "192.0.2.2"]})
+    said = a.up().splitlines()
+    assert "no answer from 192.0.2.77:500, trying the next address" in said and said[-1].startswith("peer is up")
+
+
+@pytest.mark.parametrize("ends", ["SIGTERM", "reload"])
+def test_nobody_reads_the_log(lab, program, ends):
+    a, b = pair(lab, program)
+    a.stop()
+    read, write = os.pipe()
+    with os.fdopen(read), os.fdopen(write, "wb", buffering=0):
+        a.log = f"/proc/self/fd/{write}"
+        a.launch()
+        wait_until("adit answers", lambda: a.command("status").returncode == 0, seconds=10)
+        # What is in the pipe stays there, and nothing more has room.
+        os.set_blocking(write, False)
+        for size in (4096, 64, 1):
+            try:
+                while True:
+                    os.write(write, b"x" * size)
+            except BlockingIOError:
+                pass
+        os.set_blocking(write, True)
+        a.up()
+        if ends == "reload":
+            assert a.command("reload", timeout=5).returncode == 0
+        status, seconds = a.terminate()
+    assert status == 0 and seconds < 2 and a.leftovers() == ""
+    wait_until("b has heard of the end", lambda: not b.peer()["children"], seconds=2)
+
+
 BROKEN = f"""[gateway]
 interfase = "adit0"
 mtu = "large"

@@ -198,6 +198,27 @@ def test_more_suites(lab, program, ike, esp):
     assert a.peer()["proposal"] == ike and a.child()["proposal"] == esp
 
 
+def test_a_responder_for_several_peers(lab, program):
+    lab.add_gateway("c")
+    several = connection(lab, "b", remote_addrs=["%any"], remote_id="%any", remote_ts=["10.1.0.0/24", "10.3.0.0/24"])
+    b = Gateway(lab, program, "b", {"hub": several}).start()
+    peers = [Gateway(lab, program, side, {"peer": connection(lab, side)}).start() for side in ("a", "c")]
+    for peer in peers:
+        peer.up()
+    hub = b.peer("hub")
+    assert {sa["remote"]["id"] for sa in hub["ike_sas"]} == {"a.example.com", "c.example.com"}
+    for child in hub["children"]:
+        owner = [sa for sa in hub["ike_sas"] if sa["ike_spi"] == child["ike_spi"]]
+        assert len(owner) == 1 and owner[0]["remote"] == child["remote"]
+    spis = {sa["ike_spi"]["initiator"] for sa in hub["ike_sas"]}
+    assert "2 IKE SAs rekeyed" in b.command("rekey", "hub", "--ike").stdout
+    wait_until("the old ones are gone", lambda: len(b.peer("hub")["ike_sas"]) == 2, seconds=5)
+    rekeyed = b.peer("hub")["ike_sas"]
+    assert not spis & {sa["ike_spi"]["initiator"] for sa in rekeyed}
+    assert all(sa["original_role"] == "responder" for sa in rekeyed)
+    assert b.command("status").stdout.count("  IKE SA ") == 2
+
+
 def test_rekey_on_request(lab, program):
     a, b = pair(lab, program)
     a.up()

@@ -45,6 +45,29 @@ private func logger(_ lines: Lines, _ format: LogFormat, _ level: Logger.Level =
         #expect(lines.all == [Substring(head + #","message":"a \"b\"\n","a":"1","event":"x"}"#)])
     }
 
+    @Test func aFailureHasEveryFieldOfItsExplanation() throws {
+        let lines = Lines()
+        TransitionLog(logger(lines, .json)).log(.ike(.failed(sampleFailure())))
+        let line = try #require(lines.all.first.flatMap { JSONValue(parsing: Array($0.utf8)) })
+        let document = FailureDocument.json(sampleFailure(), at: nil)
+        for name in ["code", "stage", "remote", "suggestion", "comparison", "consequence", "connection"] {
+            #expect(line[name]?.text == document[name]?.text && line[name] != nil, "\(name)")
+        }
+        #expect(line["event"]?.stringValue == "failed" && line["comparison"]?.elements.count == 2)
+    }
+
+    @Test func strangersDoNotHideAFailureOfOurOwn() {
+        let lines = Lines()
+        let log = TransitionLog(logger(lines, .text))
+        var stranger = sampleFailure()
+        stranger.consequence = .refused
+        for _ in 0..<100 { log.log(.ike(.failed(stranger))) }
+        #expect(log.failureTime(of: sampleFailure()) == nil && log.failureTime(of: stranger) != nil)
+        let before = lines.all.count
+        log.log(.ike(.failed(sampleFailure())))
+        #expect(lines.all.count == before + 1)
+    }
+
     @Test(arguments: [
         (0, "1970-01-01T00:00:00.000Z"), (951_782_399_999, "2000-02-28T23:59:59.999Z"),
         (951_782_400_000, "2000-02-29T00:00:00.000Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
@@ -91,7 +114,8 @@ private func logger(_ lines: Lines, _ format: LogFormat, _ level: Logger.Level =
         #expect(found[8].hasPrefix("error: ike_sa_init failed with 203.0.113.7:500: no_proposal_chosen: "))
         #expect(found[9] == "warning: no route")
         #expect(
-            log.failureTime(of: "hq") != nil && log.failureTime(of: nil) != nil && log.failureTime(of: "lab") == nil)
+            log.failureTime(of: sampleFailure()) != nil && log.failureTime(of: sampleFailure(nil)) != nil
+                && log.failureTime(of: sampleFailure("lab")) == nil)
     }
 
     @Test func aNarrowedChildHasALineOfItsOwn() throws {
@@ -109,6 +133,13 @@ private func logger(_ lines: Lines, _ format: LogFormat, _ level: Logger.Level =
         #expect(
             found[1]
                 == "notice hq: child lan narrowed: asked 10.0.0.0/8 to 10.2.0.0/16, given 10.1.0.0/16 to 10.2.0.0/16")
+        child.askedLocalSelectors = child.localSelectors
+        child.configuredLocalSelectors = [try #require(TrafficSelector("10.0.0.0/8"))]
+        child.configuredRemoteSelectors = child.remoteSelectors
+        let short = EventText(narrowingIn: .ike(.childInstalled(connection: "hq", child: "lan", child, replaces: nil)))
+        #expect(
+            short?.message
+                == "child lan narrowed: configured 10.0.0.0/8 to 10.2.0.0/16, given 10.1.0.0/16 to 10.2.0.0/16")
         #expect(found[2].contains("rekeyed"))
         #expect(found[3] == "info hq: child lan carried nothing for 600 s and is deleted")
     }

@@ -54,6 +54,53 @@ import Testing
         #expect(table.contains("hq/hq lets through 10.1.7.0/24 to 10.2.0.0/16 of 10.1.0.0/16 to 10.2.0.0/16"))
     }
 
+    @Test func narrowingOfAllThatWasAskedForNamesTheConfiguration() {
+        let gateway = FakeGateway()
+        var connection = sampleStatus()
+        let child = connection.children[0]
+        connection.children[0].askedLocalSelectors = child.localSelectors
+        connection.children[0].askedRemoteSelectors = child.remoteSelectors
+        connection.children[0].configuredLocalSelectors = ["10.0.0.0/8"].compactMap { TrafficSelector($0) }
+        connection.children[0].configuredRemoteSelectors = child.remoteSelectors
+        connection.children[0].isNarrowed = true
+        gateway.state.withLock { $0.connections = [connection] }
+        let table = StatusTable(document: document(gateway)).text
+        let narrowed = "hq/hq is narrowed: configured 10.0.0.0/8 to 10.2.0.0/16, given 10.1.0.0/16 to 10.2.0.0/16"
+        #expect(table.contains(narrowed), "\(table)")
+    }
+
+    @Test func severalPeers() throws {
+        let gateway = FakeGateway()
+        var connection = sampleStatus()
+        var second = try #require(connection.ikeSA)
+        second.initiatorSPI = 0xabc
+        second.remote = .at("203.0.113.8", 4500)
+        second.remoteID = .fqdn("lyon.example.com")
+        connection.ikeSAs.append(second)
+        connection.children.append(connection.children[0])
+        for (index, sa) in connection.ikeSAs.enumerated() {
+            connection.children[index].owner = .init(
+                initiatorSPI: sa.initiatorSPI, responderSPI: sa.responderSPI, remote: sa.remote, remoteID: sa.remoteID)
+        }
+        gateway.state.withLock { $0.connections = [connection] }
+        let json = try #require(document(gateway)["connections"]?.elements.first)
+        let sas = json["ike_sas"]?.elements ?? []
+        #expect(sas.map { $0["remote"]?["id"]?.stringValue } == ["hq.example.com", "lyon.example.com"])
+        #expect(sas.map { $0["ike_spi"]?["initiator"]?.stringValue } == ["0011223344556677", "0000000000000abc"])
+        let names = ["role", "local", "nat", "proposal", "established_seconds", "rekey_in_seconds"]
+        #expect(sas.allSatisfy { sa in names.allSatisfy { sa[$0] != nil } })
+        let children = json["children"]?.elements ?? []
+        #expect(children.map { $0["ike_spi"]?.text } == sas.map { $0["ike_spi"]?.text })
+        #expect(children.map { $0["remote"]?.text } == sas.map { $0["remote"]?.text })
+        let lines = StatusTable(document: document(gateway)).text.split(separator: "\n").map {
+            $0.split(separator: " ").joined(separator: " ")
+        }
+        #expect(lines[2].hasPrefix("hq established 2 IKE SAs - - "))
+        #expect(lines[3].hasPrefix("IKE SA established 203.0.113.7:4500 (hq.example.com) aes256gcm16"))
+        #expect(lines[4].hasPrefix("hq installed") && lines[6].hasPrefix("hq installed"))
+        #expect(lines[5].hasPrefix("IKE SA established 203.0.113.8:4500 (lyon.example.com) aes256gcm16"))
+    }
+
     @Test func phasesOfChildren() {
         let gateway = FakeGateway()
         var connection = sampleStatus()
@@ -122,7 +169,8 @@ import Testing
               "established_seconds":null,"rekey_in_seconds":null,"children":[],
               "last_failure":{"code":"no_proposal_chosen","stage":"ike_sa_init",
                 "message":"the peer accepts none of our suites","suggestion":"add modp2048 to proposals",
-                "at":"2026-11-23T00:00:00.000Z"}}]}
+                "at":"2026-11-23T00:00:00.000Z","remote":"203.0.113.7:500",
+                "comparison":\(FailureDocument.json(sampleFailure().comparison).text)}}]}
             """
         check(document(gateway), has: try #require(JSONValue(parsing: Array(expected.utf8))), at: "")
     }

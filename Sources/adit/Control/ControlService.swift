@@ -172,7 +172,7 @@ struct ControlService: Sendable {
         if let name, !isKnown(name, channel) { return }
         let names: [String?] = name.map { [$0] } ?? gateway.status().connections.map(\.name) + [nil]
         let failures = names.compactMap { name in
-            gateway.lastFailure(of: name).map { FailureDocument.json($0, at: log.failureTime(of: name)) }
+            gateway.lastFailure(of: name).map { FailureDocument.json($0, at: log.failureTime(of: $0)) }
         }
         let state = name.flatMap { status(of: $0) }?.state.rawValue
         send(.result(.object([("failures", .array(failures)), ("state", .optional(state))])), channel)

@@ -15,19 +15,22 @@ enum FailureDocument {
             ("at", .optional(time?.description)),
             ("message", .string(failure.message)),
             ("suggestion", .string(failure.suggestion)),
-            (
-                "comparison",
-                .array(
-                    failure.comparison.map { line in
-                        .object([
-                            ("subject", .string(line.subject)),
-                            ("ours", .array(line.ours.map(JSONValue.string))),
-                            ("theirs", .array(line.theirs.map(JSONValue.string))),
-                            ("mismatch", .boolean(line.mismatch)),
-                        ])
-                    })
-            ),
+            ("comparison", json(failure.comparison)),
+            ("consequence", .string(failure.consequence.rawValue)),
         ])
+    }
+
+    /// Both sides, line by line.
+    static func json(_ comparison: [FailureReport.Comparison]) -> JSONValue {
+        .array(
+            comparison.map { line in
+                .object([
+                    ("subject", .string(line.subject)),
+                    ("ours", .array(line.ours.map(JSONValue.string))),
+                    ("theirs", .array(line.theirs.map(JSONValue.string))),
+                    ("mismatch", .boolean(line.mismatch)),
+                ])
+            })
     }
 
     /// The same, side by side, for a person; nil when the document has codes that this version does not know.

@@ -2,7 +2,7 @@
 // Adit: adit
 
 /// A JSON value (RFC 8259) whose objects keep their members' order, as `adit status --json` is stable to the byte.
-enum JSONValue: Sendable {
+enum JSONValue: Sendable, CustomStringConvertible {
     case null
     case boolean(Bool)
     case integer(Int64)
@@ -18,6 +18,9 @@ enum JSONValue: Sendable {
         write(to: &output)
         return output
     }
+
+    /// The same.
+    var description: String { text }
 
     /// The member of an object; nil for other values and absent members.
     subscript(_ name: String) -> JSONValue? {

@@ -10,8 +10,8 @@ struct StatusDocument {
     let status: GatewayStatus
     /// The configuration in force, for what a connection without an SA would use.
     let configuration: GatewayConfiguration
-    /// When a connection last failed.
-    let failureTime: (String) -> WallTime?
+    /// When a failure happened.
+    let failureTime: (FailureReport) -> WallTime?
 
     /// The document.
     var json: JSONValue {
@@ -51,26 +51,49 @@ struct StatusDocument {
             ("role", .optional(sa?.role.rawValue)),
             ("local", localPeer(sa, configured)),
             ("remote", remotePeer(sa, configured)),
-            (
-                "nat",
-                .object([
-                    ("local", .boolean(sa?.localBehindNAT ?? false)),
-                    ("remote", .boolean(sa?.remoteBehindNAT ?? false)),
-                ])
-            ),
+            ("nat", translation(sa)),
             ("mobike", .boolean(sa?.mobike ?? false)),
-            (
-                "ike_spi",
-                .object([
-                    ("initiator", .optional(sa.map { hexadecimal($0.initiatorSPI, digits: 16) })),
-                    ("responder", .optional(sa.map { hexadecimal($0.responderSPI, digits: 16) })),
-                ])
-            ),
+            ("ike_spi", spis(sa?.initiatorSPI, sa?.responderSPI)),
             ("proposal", .optional(sa.flatMap { $0.proposal.isEmpty ? nil : $0.proposal })),
             ("established_seconds", connection.state == .established ? age(sa?.establishedAt) : .null),
             ("rekey_in_seconds", remaining(sa?.rekeyAt)),
             ("children", .array(connection.children.map(child))),
-            ("last_failure", connection.lastFailure.map { failure($0, of: connection.name) } ?? .null),
+            (
+                "last_failure",
+                connection.lastFailure.map { FailureDocument.json($0, at: failureTime($0)) } ?? .null
+            ),
+            ("original_role", .optional(sa?.originalRole.rawValue)),
+            ("ike_sas", .array(connection.ikeSAs.map(ikeSA))),
+        ])
+    }
+
+    /// One of a connection's IKE SAs: a connection may have several peers.
+    private func ikeSA(_ sa: IKESAStatus) -> JSONValue {
+        .object([
+            ("role", .string(sa.role.rawValue)),
+            ("local", localPeer(sa, nil)),
+            ("remote", remotePeer(sa, nil)),
+            ("nat", translation(sa)),
+            ("mobike", .boolean(sa.mobike)),
+            ("ike_spi", spis(sa.initiatorSPI, sa.responderSPI)),
+            ("proposal", .string(sa.proposal)),
+            ("established_seconds", age(sa.establishedAt)),
+            ("rekey_in_seconds", remaining(sa.rekeyAt)),
+            ("leaving", .boolean(sa.isLeaving)),
+            ("original_role", .string(sa.originalRole.rawValue)),
+        ])
+    }
+
+    private func translation(_ sa: IKESAStatus?) -> JSONValue {
+        .object([
+            ("local", .boolean(sa?.localBehindNAT ?? false)), ("remote", .boolean(sa?.remoteBehindNAT ?? false)),
+        ])
+    }
+
+    private func spis(_ initiator: UInt64?, _ responder: UInt64?) -> JSONValue {
+        .object([
+            ("initiator", .optional(initiator.map { hexadecimal($0, digits: 16) })),
+            ("responder", .optional(responder.map { hexadecimal($0, digits: 16) })),
         ])
     }
 
@@ -111,6 +134,8 @@ struct StatusDocument {
             ("asked_remote_ts", selectors(child.askedRemoteSelectors)),
             ("passed_local_ts", selectors(child.passedLocalSelectors)),
             ("passed_remote_ts", selectors(child.passedRemoteSelectors)),
+            ("configured_local_ts", selectors(child.configuredLocalSelectors)),
+            ("configured_remote_ts", selectors(child.configuredRemoteSelectors)),
             ("narrowed", .boolean(child.isNarrowed)),
             ("packets_in", .count(traffic.packetsIn)),
             ("bytes_in", .count(traffic.bytesIn)),
@@ -118,21 +143,19 @@ struct StatusDocument {
             ("bytes_out", .count(traffic.bytesOut)),
             ("installed_seconds", age(child.installedAt)),
             ("rekey_in_seconds", remaining(child.rekeyAt)),
+            ("ike_spi", spis(child.owner?.initiatorSPI, child.owner?.responderSPI)),
+            (
+                "remote",
+                .object([
+                    ("address", .optional(child.owner?.remote.description)),
+                    ("id", .optional(child.owner?.remoteID?.description)),
+                ])
+            ),
         ])
     }
 
     private func selectors(_ list: [TrafficSelector]) -> JSONValue {
         .array(list.map { .string($0.description) })
-    }
-
-    private func failure(_ failure: FailureReport, of connection: String) -> JSONValue {
-        .object([
-            ("code", .string(failure.code.rawValue)),
-            ("stage", .string(failure.stage.rawValue)),
-            ("message", .string(failure.message)),
-            ("suggestion", .string(failure.suggestion)),
-            ("at", .optional(failureTime(connection)?.description)),
-        ])
     }
 
     private func age(_ time: Timestamp?) -> JSONValue { time.map { seconds(status.now - $0) } ?? .null }

@@ -10,10 +10,7 @@ struct StatusTable {
         var lines = [headline, ""]
         let connections = document["connections"]?.elements ?? []
         var rows = [["CONNECTION", "STATE", "PEER", "SUITE", "AGE", "IN", "OUT"]]
-        for connection in connections {
-            rows.append(row(connection))
-            rows += (connection["children"]?.elements ?? []).map(childRow)
-        }
+        for connection in connections { rows += self.rows(of: connection) }
         lines += TextTable(rows: rows).lines
         for connection in connections {
             lines += (connection["children"]?.elements ?? []).flatMap { shapeLines($0, of: connection) }
@@ -29,16 +26,39 @@ struct StatusTable {
             + "\(word(document, "interface")) (MTU \(number(document["mtu"]))), \(count(workers, "worker"))"
     }
 
-    private func row(_ connection: JSONValue) -> [String] {
+    /// A connection and its children; with several IKE SAs, each of them with its own.
+    private func rows(of connection: JSONValue) -> [[String]] {
         let children = connection["children"]?.elements ?? []
-        let sum = { (name: String) in children.reduce(0) { $0 + ($1[name]?.numberValue ?? 0) } }
-        let remote = connection["remote"] ?? .null
+        let sas = connection["ike_sas"]?.elements ?? []
+        let title = [word(connection, "name"), word(connection, "state")]
+        guard sas.count > 1 else {
+            return [title + peer(connection) + traffic(of: children)] + children.map { childRow($0, indent: 1) }
+        }
+        var rows = [title + [count(sas.count, "IKE SA"), "-", "-"] + traffic(of: children)]
+        let owned = Dictionary(grouping: children) { $0["ike_spi"]?.text ?? "" }
+        for sa in sas {
+            let own = owned[sa["ike_spi"]?.text ?? ""] ?? []
+            let state = sa["leaving"]?.isTrue == true ? "leaving" : word(connection, "state")
+            rows.append(["  IKE SA", state] + peer(sa) + traffic(of: own))
+            rows += own.map { childRow($0, indent: 2) }
+        }
+        return rows
+    }
+
+    /// Whom a connection or an IKE SA goes to, its suite and its age.
+    private func peer(_ value: JSONValue) -> [String] {
+        let remote = value["remote"] ?? .null
         let identity = remote["id"]?.stringValue.map { " (\($0))" } ?? ""
         return [
-            word(connection, "name"), word(connection, "state"), word(remote, "address", absent: "any") + identity,
-            word(connection, "proposal", absent: "-"), age(connection["established_seconds"]),
-            children.isEmpty ? "-" : Self.bytes(sum("bytes_in")), children.isEmpty ? "-" : Self.bytes(sum("bytes_out")),
+            word(remote, "address", absent: "any") + identity, word(value, "proposal", absent: "-"),
+            age(value["established_seconds"]),
         ]
+    }
+
+    private func traffic(of children: [JSONValue]) -> [String] {
+        ["bytes_in", "bytes_out"].map { name in
+            children.isEmpty ? "-" : Self.bytes(children.reduce(0) { $0 + ($1[name]?.numberValue ?? 0) })
+        }
     }
 
     /// What was asked for, where less was given; and what passes, where that is less than was agreed.
@@ -46,12 +66,18 @@ struct StatusTable {
         let between = { (kind: String) in list(child, kind + "local_ts") + " to " + list(child, kind + "remote_ts") }
         let name = "\(word(connection, "name"))/\(word(child, "name"))"
         var lines: [String] = []
-        if child["narrowed"]?.isTrue == true {
-            lines.append("\(name) is narrowed: asked \(between("asked_")), given \(between(""))")
-        }
         let words = { (name: String) in (child[name]?.elements ?? []).compactMap(\.stringValue) }
         let differs = { (side: String) in
             !words("passed_\(side)_ts").isEmpty && words("passed_\(side)_ts") != words("\(side)_ts")
+        }
+        if child["narrowed"]?.isTrue == true {
+            let isGiven = ["local_ts", "remote_ts"].allSatisfy { words("asked_" + $0) == words($0) }
+            let passes = words("passed_local_ts").isEmpty ? "" : "passed_"
+            // Where all that was asked for was given, it, or what passes of it, is less than is configured.
+            lines.append(
+                isGiven
+                    ? "\(name) is narrowed: configured \(between("configured_")), given \(between(passes))"
+                    : "\(name) is narrowed: asked \(between("asked_")), given \(between(""))")
         }
         if differs("local") || differs("remote") {
             lines.append("\(name) lets through \(between("passed_")) of \(between(""))")
@@ -64,12 +90,12 @@ struct StatusTable {
         return selectors.count > 2 ? "\(selectors[0]),… (\(selectors.count))" : selectors.joined(separator: ",")
     }
 
-    private func childRow(_ child: JSONValue) -> [String] {
+    private func childRow(_ child: JSONValue, indent: Int) -> [String] {
         let traffic = { (way: String) in
             Self.bytes(child["bytes_\(way)"]?.numberValue ?? 0) + ", " + number(child["packets_\(way)"]) + " pkt"
         }
         return [
-            "  " + word(child, "name"), word(child, "state"),
+            String(repeating: "  ", count: indent) + word(child, "name"), word(child, "state"),
             list(child, "local_ts") + " to " + list(child, "remote_ts"),
             word(child, "proposal"), age(child["installed_seconds"]), traffic("in"), traffic("out"),
         ]

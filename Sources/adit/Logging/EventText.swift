@@ -33,17 +33,17 @@ struct EventText {
             return nil
         }
         let list = Self.selectors
-        var text = "child \(child) narrowed: asked \(list(sa.askedLocalSelectors, sa.askedRemoteSelectors)), "
-        text += "given \(list(sa.localSelectors, sa.remoteSelectors))"
+        var (word, wanted) = ("asked", list(sa.askedLocalSelectors, sa.askedRemoteSelectors))
+        var given = list(sa.localSelectors, sa.remoteSelectors)
+        if sa.askedLocalSelectors == sa.localSelectors, sa.askedRemoteSelectors == sa.remoteSelectors {
+            // All that was asked for was given: it, or what passes of it, is less than is configured.
+            (word, wanted) = ("configured", list(sa.configuredLocalSelectors, sa.configuredRemoteSelectors))
+            if !sa.passedLocalSelectors.isEmpty { given = list(sa.passedLocalSelectors, sa.passedRemoteSelectors) }
+        }
+        let text = "child \(child) narrowed: \(word) \(wanted), given \(given)"
         self.init(.notice, connection, text, "child_narrowed")
     }
 
-    private init(_ level: Logger.Level, _ connection: String?, _ message: String, _ kind: String) {
-        self.level = level
-        self.connection = connection
-        self.message = message
-        self.kind = kind
-    }
     /// What somebody who waits for the connection is told; of a failure that ends nothing, what goes on.
     var progress: String {
         guard let failure else { return message }
@@ -55,6 +55,12 @@ struct EventText {
         }
     }
 
+    private init(_ level: Logger.Level, _ connection: String?, _ message: String, _ kind: String) {
+        self.level = level
+        self.connection = connection
+        self.message = message
+        self.kind = kind
+    }
 
     private init(_ report: IKEReport, elapsed: Duration?) {
         let time = elapsed.map { ", " + Self.time($0) } ?? ""
@@ -87,13 +93,13 @@ struct EventText {
             let peer = failure.connection == nil ? failure.remote.map { " with \($0)" } ?? "" : ""
             let text = "\(failure.stage.rawValue) failed\(peer): \(failure.code.rawValue): \(Self.sentence(failure))"
             self.init(.error, failure.connection, text, "failed")
+            self.failure = failure
         }
     }
 
     /// The failure's message and remedy as one sentence.
     private static func sentence(_ failure: FailureReport) -> String {
         let message = failure.message.hasSuffix(".") ? String(failure.message.dropLast()) : failure.message
-            self.failure = failure
         return failure.suggestion.isEmpty ? message : "\(message); \(failure.suggestion)"
     }
 

@@ -69,10 +69,15 @@ struct LineLogHandler: LogHandler {
             if let connection { members.append(("connection", .string(connection))) }
             members.append(("message", .string(message)))
             for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where key != "connection" {
-                members.append((key, .string(value.description)))
+                members.append((key, Self.json(value)))
             }
             return JSONValue.object(members).text + "\n"
         }
+    }
+
+    private static func json(_ value: Logger.Metadata.Value) -> JSONValue {
+        if case .stringConvertible(let json as JSONValue) = value { return json }
+        return .string(value.description)
     }
 }
 

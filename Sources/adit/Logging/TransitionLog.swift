@@ -8,13 +8,25 @@ internal import Synchronization
 
 /// Logs a gateway's events, one line a transition, and remembers when a connection last failed.
 final class TransitionLog: Sendable {
+    /// A connection, or its peers: what these bring about never hides what happened to the connection.
+    private struct Origin: Hashable {
+        /// Empty for peers that fit no connection.
+        var connection: String
+        var isRefusal: Bool
+
+        init(_ failure: FailureReport) {
+            connection = failure.connection ?? ""
+            isRefusal = failure.consequence == .refused
+        }
+    }
+
     private struct State {
         /// When the handshake under way began, by connection.
         var started: [String: ContinuousClock.Instant] = [:]
-        var failed: [String: WallTime] = [:]
+        var failed: [Origin: WallTime] = [:]
         /// What peers can cause, by connection, and what the system can; both keyed by configured names only.
         var attempts: [String: LineBudget] = [:]
-        var failures: [String: LineBudget] = [:]
+        var failures: [Origin: LineBudget] = [:]
         var warnings = LineBudget()
     }
 
@@ -34,12 +46,17 @@ final class TransitionLog: Sendable {
     private func write(_ text: EventText, _ withheld: Int) {
         var metadata: Logger.Metadata = ["event": .string(text.kind)]
         if let connection = text.connection { metadata["connection"] = .string(connection) }
+        if let failure = text.failure {
+            // What `adit explain --json` has, less what the line has already.
+            for (name, value) in FailureDocument.json(failure, at: nil).members
+            where !["connection", "message", "at"].contains(name) { metadata[name] = .stringConvertible(value) }
+        }
         let more = withheld > 0 ? " (\(withheld) similar lines left out)" : ""
         logger.log(level: text.level, "\(text.message)\(more)", metadata: metadata)
     }
 
-    /// When the connection, or a peer that fits none (nil), last failed.
-    func failureTime(of connection: String?) -> WallTime? { state.withLock { $0.failed[connection ?? ""] } }
+    /// When the connection of `failure`, or a peer, last failed so.
+    func failureTime(of failure: FailureReport) -> WallTime? { state.withLock { $0.failed[Origin(failure)] } }
 
     /// How long the handshake took, and how many similar lines were left out; nil when this one is to be left out, too.
     private func note(_ event: GatewayEvent, in state: inout State) -> (Duration?, Int?) {
@@ -51,10 +68,10 @@ final class TransitionLog: Sendable {
         case .ike(.established(let connection, _)):
             return (state.started.removeValue(forKey: connection).map { $0.duration(to: now) }, 0)
         case .ike(.failed(let failure)):
-            let key = failure.connection ?? ""
-            state.failed[key] = .now()
-            state.started[key] = nil
-            return (nil, state.failures[key, default: LineBudget()].take(now))
+            let origin = Origin(failure)
+            state.failed[origin] = .now()
+            if !origin.isRefusal { state.started[origin.connection] = nil }
+            return (nil, state.failures[origin, default: LineBudget()].take(now))
         case .warning:
             return (nil, state.warnings.take(now))
         default:
