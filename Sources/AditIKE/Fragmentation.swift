@@ -37,14 +37,17 @@ public struct FragmentReassembly: Sendable {
     private var total: UInt16 = 0
     private var parts: [UInt16: [UInt8]] = [:]
     private var firstPayload = PayloadType.none
-    private var length = 0
+    /// Bytes of the fragments that wait for others.
+    public private(set) var length = 0
 
     /// What came of a fragment.
     public enum Outcome: Hashable, Sendable {
         /// More are needed.
         case waiting
-        /// A duplicate, a leftover of an older split, or above a limit: ignored.
+        /// A duplicate, a leftover of an older split, or of too many: ignored.
         case ignored
+        /// Above ``lengthLimit``, or what the caller allows: ignored.
+        case tooLong
         /// The message is whole, and its state here is gone.
         case complete([Payload])
         /// The message is whole but malformed: INVALID_SYNTAX; its state here is gone.
@@ -58,7 +61,11 @@ public struct FragmentReassembly: Sendable {
     public var isEmpty: Bool { parts.isEmpty }
 
     /// Takes a fragment of the message `messageID`, the one that is expected now; another ID starts anew.
-    public mutating func add(_ fragment: MessageFragment, messageID: UInt32) -> Outcome {
+    ///
+    /// `lengthLimit` is for the message as a whole, ``lengthLimit`` at the most.
+    public mutating func add(
+        _ fragment: MessageFragment, messageID: UInt32, lengthLimit: Int = Self.lengthLimit
+    ) -> Outcome {
         guard fragment.number >= 1, fragment.number <= fragment.total, fragment.total <= Self.fragmentLimit else {
             return .ignored
         }
@@ -68,9 +75,8 @@ public struct FragmentReassembly: Sendable {
             self.messageID = messageID
             total = fragment.total
         }
-        guard fragment.total == total, parts[fragment.number] == nil,
-            length + fragment.bytes.count <= Self.lengthLimit
-        else { return .ignored }
+        guard fragment.total == total, parts[fragment.number] == nil else { return .ignored }
+        guard length + fragment.bytes.count <= min(lengthLimit, Self.lengthLimit) else { return .tooLong }
         parts[fragment.number] = fragment.bytes
         length += fragment.bytes.count
         if fragment.number == 1 { firstPayload = fragment.firstPayload }

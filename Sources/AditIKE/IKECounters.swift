@@ -23,6 +23,10 @@ public struct IKECounters: Sendable, Equatable {
         case cookieRequired = "cookie_required"
         /// A first message beyond a limit.
         case limitReached = "limit_reached"
+        /// A first message, or fragments of a peer that has proved nothing, above what they may be long.
+        case tooLong = "too_long"
+        /// A half-open IKE SA, or its fragments, given up for newer ones.
+        case halfOpenDropped = "half_open_dropped"
         /// A first message from an address that no connection has.
         case noConnection = "no_connection"
         /// A retransmitted request, which was answered with the answer given before.

@@ -142,12 +142,21 @@ public struct IKEEndpoint: Sendable {
 public struct IKELimits: Sendable {
     /// Half-open IKE SAs as responder before a cookie is demanded (RFC 7296 §2.6).
     public var halfOpenBeforeCookie = 64
-    /// Half-open IKE SAs as responder at the most.
+    /// Half-open IKE SAs as responder at the most; for another one whoever has the most loses its oldest.
     public var halfOpenMaximum = 4096
-    /// Half-open IKE SAs of one source address before a cookie is demanded of it.
+    /// Half-open IKE SAs of one source address, of IPv6 of one /64, before a cookie is demanded of it.
     public var halfOpenPerSourceBeforeCookie = 8
-    /// Half-open IKE SAs of one source address at the most, those without a cookie included.
+    /// Half-open IKE SAs of one source at the most, those without a cookie included.
     public var halfOpenPerSource = 32
+    /// Bytes of a first message at the most, which is kept until IKE_AUTH (RFC 7296 §2.15): the largest key exchange
+    /// values (1024 in MODP 8192), nonce and cookie leave 2.7 KB for proposals and notifications, a hundred suites.
+    public var firstMessageLength = 4096
+    /// Bytes of a fragmented message at the most before its peer is authenticated: IKE_AUTH with a chain of eight
+    /// certificates of 2 to 3 KB fits.
+    public var unprovenMessageLength = 32_768
+    /// Bytes of fragments of all half-open IKE SAs at the most; beyond them those that wait longest are dropped, which
+    /// their peers send again.
+    public var unprovenFragmentBytes = 8_388_608
     /// All IKE SAs at the most.
     public var ikeSAMaximum = 65_536
     /// Child SAs of one IKE SA at the most.
@@ -177,6 +186,7 @@ public struct IKELimits: Sendable {
     public var initiateBackOffInitial: Duration = .seconds(1)
     /// The longest wait between attempts.
     public var initiateBackOffMaximum: Duration = .seconds(60)
+
 
     /// The defaults.
     public init() {}

@@ -52,8 +52,8 @@ struct SourceRateLimit: Sendable {
 
     /// Takes one for `source`; false when there is none left at `now`.
     mutating func take(_ source: IPAddress, _ now: Timestamp) -> Bool {
-        // Of IPv6 the prefix: one host has a whole /64.
-        var hash = (source.family == .v4 ? source.low : source.high) ^ key
+        let source = source.source
+        var hash = source.high ^ source.low ^ key
         hash = (hash ^ (hash >> 32)) &* 0xd6e8_feb8_6659_fd93
         hash = (hash ^ (hash >> 32)) &* 0xd6e8_feb8_6659_fd93
         let bucket = Int(hash >> 54)

@@ -86,14 +86,13 @@ extension IKEEndpoint {
         switch message.content {
         case .payloads(let whole): payloads = whole
         case .fragment(let fragment):
-            let id = arrival.header.messageID
-            let outcome =
-                arrival.header.isResponse
-                ? sa.responseFragments.add(fragment, messageID: id) : sa.requestFragments.add(fragment, messageID: id)
-            switch outcome {
+            switch reassemble(fragment, arrival.header, &sa) {
             case .waiting: return
             case .ignored:
                 counters.count(.malformed)
+                return
+            case .tooLong:
+                counters.count(.tooLong)
                 return
             case .malformed:
                 receiveMalformed(arrival, &sa)
@@ -109,6 +108,27 @@ extension IKEEndpoint {
         } else {
             receiveRequest(payloads, arrival, &sa)
         }
+    }
+
+    /// Puts a fragment to the others; those of peers that have proved nothing are limited, each and in all.
+    private mutating func reassemble(
+        _ fragment: MessageFragment, _ header: IKEHeader, _ sa: inout IKESA
+    ) -> FragmentReassembly.Outcome {
+        if header.isResponse { return sa.responseFragments.add(fragment, messageID: header.messageID) }
+        guard halfOpen.contains(sa.spi) else { return sa.requestFragments.add(fragment, messageID: header.messageID) }
+        let outcome = sa.requestFragments.add(
+            fragment, messageID: header.messageID, lengthLimit: limits.unprovenMessageLength)
+        halfOpen.setFragments(sa.spi, bytes: sa.requestFragments.length)
+        while halfOpen.fragmentBytes > limits.unprovenFragmentBytes, let oldest = halfOpen.longestFragmented {
+            counters.count(.halfOpenDropped)
+            halfOpen.setFragments(oldest, bytes: 0)
+            if oldest == sa.spi {
+                sa.requestFragments.discard()
+            } else {
+                withIKESA(oldest) { _, other in other.requestFragments.discard() }
+            }
+        }
+        return outcome
     }
 
     /// Whether the Message ID lets an authenticated message in; a retransmitted request gets its answer again.

@@ -47,7 +47,7 @@ import Testing
         #expect(reassembly.add(fragment(3, of: 2), messageID: 1) == .ignored)
         let half = Array(repeating: UInt8(0), count: FragmentReassembly.lengthLimit / 2 + 1)
         #expect(reassembly.add(fragment(1, of: most, half), messageID: 1) == .waiting)
-        #expect(reassembly.add(fragment(2, of: most, half), messageID: 1) == .ignored)
+        #expect(reassembly.add(fragment(2, of: most, half), messageID: 1) == .tooLong)
         #expect(reassembly.add(fragment(2, of: most, Array(half.dropLast(2))), messageID: 1) == .waiting)
         reassembly.discard()
         #expect(reassembly.isEmpty)

@@ -237,7 +237,10 @@ import Testing
             pair.event(.datagram(first, local: Endpoint(IKEPair.address(1), port: 500), remote: source), 1)
         }
         #expect(pair.nodes[1].endpoint.ikeSACount == 5)
-        #expect(pair.nodes[1].endpoint.counters[.limitReached] == 3)
+        // The first source's own limit, and then room for the second one at its expense.
+        #expect(pair.nodes[1].endpoint.counters[.limitReached] == 2)
+        #expect(pair.nodes[1].endpoint.counters[.halfOpenDropped] == 1)
+        #expect(pair.nodes[1].endpoint.halfOpen.count(from: IKEPair.address(21)) == 3)
         pair.run(31)
         #expect(pair.nodes[1].endpoint.ikeSACount == 0)
         #expect(pair.nodes[1].endpoint.nextDeadline == nil)

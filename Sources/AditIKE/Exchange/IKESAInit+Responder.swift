@@ -12,6 +12,10 @@ extension IKEEndpoint {
     mutating func answerInit(_ bytes: [UInt8], header: IKEHeader, local: Endpoint, remote: Endpoint) {
         let key = HalfOpenTable.Key(initiatorSPI: header.initiatorSPI, remote: remote)
         if let known = halfOpen.ikeSA(for: key), repeatInit(bytes, known, local: local, remote: remote) { return }
+        guard bytes.count <= limits.firstMessageLength else {
+            counters.count(.tooLong)
+            return
+        }
         guard header.flags.contains(.initiator), header.messageID == 0,
             let message = try? IKEMessage(parsing: bytes)
         else {
@@ -83,14 +87,25 @@ extension IKEEndpoint {
             halfOpen.count >= limits.halfOpenBeforeCookie
             || halfOpen.count(from: remote.address) >= limits.halfOpenPerSourceBeforeCookie
         if demandsCookie, !hasCookie(contents, header, nonce, local: local, remote: remote) { return false }
-        guard halfOpen.count < limits.halfOpenMaximum,
-            halfOpen.count(from: remote.address) < limits.halfOpenPerSource,
-            ikeSAs.count < limits.ikeSAMaximum
-        else {
+        guard halfOpen.count(from: remote.address) < limits.halfOpenPerSource, ikeSAs.count < limits.ikeSAMaximum else {
             counters.count(.limitReached)
             return false
         }
         return true
+    }
+
+    /// Makes room for another half-open IKE SA: whoever has the most loses its oldest one, and nobody is shut out.
+    private mutating func makeRoom() {
+        while halfOpen.count >= max(limits.halfOpenMaximum, 1), let spi = halfOpen.dispensable {
+            counters.count(.halfOpenDropped)
+            withIKESA(spi) { endpoint, sa in
+                switch sa.state {
+                case .closing(let closing): endpoint.forget(&sa, closing.firstMessage)
+                default: endpoint.end(&sa, .none)
+                }
+            }
+            halfOpen.complete(spi)
+        }
     }
 
     /// Whether a cookie of ours came back; demands one when it did not.
@@ -217,6 +232,7 @@ extension IKEEndpoint {
         sa.localBehindNAT = nat.localBehindNAT && !request.local.address.isUnspecified
         sa.remoteBehindNAT = nat.remoteBehindNAT
         sa.natTraversal = nat.supported
+        makeRoom()
         ikeSAs.insert(sa)
         halfOpen.insert(spi, key: key)
         timers.set(.halfOpen(spi), at: now + limits.halfOpenLifetime)
