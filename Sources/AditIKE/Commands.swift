@@ -44,6 +44,9 @@ extension IKEEndpoint {
         connections[id]?.notBefore = nil
         connections[id]?.tried = []
         bring(id, children)
+        if let address = attempts.place(of: id) {
+            effects.append(.report(.queued(connection: name, remote: address)))
+        }
     }
 
     /// A packet waits for a child.
@@ -55,7 +58,7 @@ extension IKEEndpoint {
         connections[id]?.idle.remove(index)
         if let due = connection.notBefore, due > now {
             // After a failure packets do not bring about one attempt each.
-            if !connection.wanted.contains(index) { connections[id]?.wanted.append(index) }
+            want(id, [index])
             if (timers.deadline(of: .initiate(id)) ?? Timestamp(nanoseconds: .max)) > due {
                 timers.set(.initiate(id), at: due)
             }
@@ -77,7 +80,9 @@ extension IKEEndpoint {
         // What an SA or an exchange of a retired child asks for again is what took its place.
         let children = connection.children.current(children)
         guard !children.isEmpty else { return }
-        if let attempt = connection.attempt {
+        if attempts.place(of: id) != nil {
+            want(id, children)
+        } else if let attempt = connection.attempt {
             withIKESA(attempt) { _, sa in
                 var wanted = Set(sa.wanted)
                 if case .authSent(let sent) = sa.state, let child = sent.child { wanted.insert(child.child) }
@@ -98,6 +103,7 @@ extension IKEEndpoint {
         timers.cancel(.initiate(id))
         timers.cancel(.resolution(id))
         cancelAttempt(id, reason)
+        attempts.withdraw(id)
         connections[id]?.resolving = nil
         connections[id]?.wanted = []
         connections[id]?.awaited = AwaitedTraffic()

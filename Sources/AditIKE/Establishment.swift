@@ -30,6 +30,7 @@ extension IKEEndpoint {
                 keying: keying, localID: localID, remoteID: remoteID, firstMessage: firstMessage, establishedAt: now,
                 lastInbound: now,
                 origin: Session.Origin(initiatorSPI: sa.initiatorSPI, isOurs: sa.role == .initiator, at: now)))
+        attempts.end(sa.spi)
         register(&sa)
         guard let id = sa.connection else { return }
         if connections[id]?.attempt == sa.spi {
@@ -149,6 +150,7 @@ extension IKEEndpoint {
         timers.cancel(.halfOpen(sa.spi))
         // Who has not proved anything stays counted until it is forgotten.
         if isAuthenticated { halfOpen.complete(sa.spi) }
+        attempts.end(sa.spi)
         if let id = sa.connection, connections[id]?.attempt == sa.spi { connections[id]?.attempt = nil }
         guard let keying, farewell != .none else {
             forget(&sa, firstMessage)

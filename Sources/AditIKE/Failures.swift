@@ -103,7 +103,7 @@ extension IKEEndpoint {
 
     /// An attempt that is under way will not be finished: whoever waits for it hears of that.
     mutating func cancelAttempt(_ id: ConnectionID, _ reason: String) {
-        guard let connection = connections[id], connection.attempt != nil || connection.resolving != nil else { return }
+        guard let connection = connections[id], isAttempting(connection) else { return }
         let report = cancelled(connection, by: reason)
         connections[id]?.lastFailure = report
         effects.append(.report(.failed(report)))

@@ -122,7 +122,7 @@ extension IKEEndpoint {
         // The SA came up while the packet was under way to us.
         guard !live.contains(where: { $0.passed.covers(traffic) }) else { return false }
         guard live.isEmpty || connection.awaited.mayAsk(for: traffic, of: index, now) else { return false }
-        if live.isEmpty, connection.attempt == nil, connection.resolving == nil {
+        if live.isEmpty, !isAttempting(connection) {
             // What waited for an attempt that failed has long been given up.
             connections[connection.id]?.awaited.forget(index)
         }

@@ -22,6 +22,7 @@ public struct IKEEndpoint: Sendable {
     /// The IKE SAs, of all connections, to each peer that IKE_AUTH went to or came from.
     var contacts: [Contact: Set<IKESPI>] = [:]
     var halfOpen = HalfOpenTable()
+    var attempts = AttemptTable()
     var timers = TimerTable()
     var cookies: CookieChallenge?
     /// Answers to unprotected messages, per source and in all (RFC 7296 §2.21.4).
@@ -98,6 +99,7 @@ public struct IKEEndpoint: Sendable {
         case .deadline: break
         }
         runTimers()
+        startQueued()
     }
 
     /// When ``IKEEvent/deadline`` is due; nil when nothing waits.
@@ -157,6 +159,9 @@ public struct IKELimits: Sendable {
     /// Bytes of fragments of all half-open IKE SAs at the most; beyond them those that wait longest are dropped, which
     /// their peers send again.
     public var unprovenFragmentBytes = 8_388_608
+    /// Attempts of ours to one address at the most that are under way at once: an attempt counts from its first
+    /// message until it is decided, or was sent again unanswered. Half of what a peer like us takes of one source.
+    public var attemptsPerRemote = 16
     /// All IKE SAs at the most.
     public var ikeSAMaximum = 65_536
     /// Child SAs of one IKE SA at the most.

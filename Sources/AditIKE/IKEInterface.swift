@@ -125,6 +125,8 @@ public struct ChildSAInstallation: Sendable {
 public enum IKEReport: Sendable {
     /// The first message of a new IKE SA was sent or accepted.
     case connecting(connection: String, remote: Endpoint, role: Role)
+    /// A connection that was asked for waits until fewer attempts to the peer's address are under way.
+    case queued(connection: String, remote: IPAddress)
     /// Both sides are authenticated.
     case established(connection: String, IKESAStatus)
     /// A Child SA came up; `replaces` is set after a rekey.

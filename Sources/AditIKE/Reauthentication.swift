@@ -53,7 +53,9 @@ extension IKEEndpoint {
             return
         }
         guard session.origin.isOurs else { return }
-        guard connection.attempt == nil, !connection.held, connection.canInitiate else {
+        guard connection.attempt == nil, !connection.held, connection.canInitiate,
+            attempts.mayBegin(old.remote.address, limit: limits.attemptsPerRemote)
+        else {
             timers.set(.reauthenticate(spi), at: now + spread(Self.reauthInterval))
             return
         }

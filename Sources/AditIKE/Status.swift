@@ -34,7 +34,7 @@ extension IKEEndpoint {
     private func state(of connection: Connection) -> ConnectionStatus.State {
         if !connection.established.isEmpty { return .established }
         if connection.held { return .down }
-        if connection.attempt != nil || connection.resolving != nil { return .connecting }
+        if isAttempting(connection) { return .connecting }
         if connection.hasFailed { return .failed }
         guard connection.canInitiate else { return .waiting }
         if !connection.started.isEmpty { return .connecting }

@@ -86,6 +86,8 @@ extension IKEEndpoint {
                 endpoint.giveUp(&sa)
                 return
             }
+            // A peer that is not there has nothing half open for us: others need not wait for it.
+            if case .initSent = sa.state { endpoint.attempts.end(spi) }
             endpoint.timers.set(.retransmit(spi), at: endpoint.now + wait)
             endpoint.transmit(datagrams, sa)
             endpoint.probeOtherPaths(datagrams, &sa)

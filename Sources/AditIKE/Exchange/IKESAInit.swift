@@ -9,15 +9,21 @@ internal import AditWire
 extension IKEEndpoint {
     /// Sends the first message of a new IKE SA for `children` of a connection.
     ///
-    /// `old` is the IKE SA whose place it takes: the peers authenticate anew where they are now.
+    /// `old` is the IKE SA whose place it takes: the peers authenticate anew where they are now. `isNext`: it has
+    /// waited for its turn.
     mutating func initiate(
-        _ id: ConnectionID, children: [ChildID], isResolved: Bool = false, replacing old: IKESA? = nil
+        _ id: ConnectionID, children: [ChildID], isResolved: Bool = false, isNext: Bool = false,
+        replacing old: IKESA? = nil
     ) {
         guard let connection = connections[id], connection.canInitiate, !children.isEmpty || old != nil else { return }
         let configuration = connection.configuration
         let present = old?.remote.address
         guard let address = present != nil ? present : remoteForAttempt(id, children, isResolved: isResolved)
         else { return }
+        guard old != nil || isNext || attempts.mayBegin(address, limit: limits.attemptsPerRemote) else {
+            queue(id, children, for: address)
+            return
+        }
         let remote = Endpoint(address, port: configuration.remotePort)
         let local = Endpoint(
             old?.local.address ?? configuration.localAddresses.first { $0.family == remote.address.family }
@@ -43,6 +49,7 @@ extension IKEEndpoint {
         sa.steeringByte = entropy.bytes(1).first ?? 0
         sa.reauthenticates = old?.spi
         connections[id]?.attempt = sa.spi
+        attempts.begin(sa.spi, address)
         effects.append(.report(.connecting(connection: configuration.name, remote: remote, role: .initiator)))
         sendRequest([initRequest(sent, configuration, sa)], &sa)
         ikeSAs.insert(sa)

@@ -69,6 +69,8 @@ struct EventText {
             self.init(.info, connection, "connecting to \(remote)", "connecting")
         case .connecting(let connection, let remote, .responder):
             self.init(.info, connection, "\(remote) is connecting", "connecting")
+        case .queued(let connection, let remote):
+            self.init(.info, connection, "waits for other attempts to \(remote)", "queued")
         case .established(let connection, let sa):
             let text = "IKE SA established with \(sa.remote) (\(sa.proposal))\(time)"
             self.init(.info, connection, text, "established")
