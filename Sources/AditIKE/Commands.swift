@@ -40,6 +40,7 @@ extension IKEEndpoint {
         }
         let children = child.map { connection.children.id(named: $0).map { [$0] } ?? [] } ?? connection.children.ids
         connections[id]?.idle.subtract(children)
+        connections[id]?.afterDeath = nil
         connections[id]?.failures = 0
         connections[id]?.notBefore = nil
         connections[id]?.tried = []

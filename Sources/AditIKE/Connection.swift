@@ -23,8 +23,9 @@ struct Connection: Sendable {
     /// The authenticated IKE SAs, numbered in the order in which they came.
     var established: [IKESPI: UInt64] = [:]
     private var sequence: UInt64 = 0
-    /// The peer died, and `dpd_action` says that packets bring it back, whatever the children's start action.
-    var trapped = false
+    /// The peer died, and nothing is tried by itself: only packets, or not even they, bring the connection back,
+    /// whatever the children's start action; nil again when it is up.
+    var afterDeath: ConnectionConfiguration.DeadPeerAction?
     /// The peer refused RSASSA-PSS, so our attempts sign with PKCS #1 v1.5.
     var signsByPKCS1 = false
     /// Children that are wanted as soon as initiating is allowed again.
@@ -64,11 +65,14 @@ struct Connection: Sendable {
     var newest: IKESPI? { established.max { $0.value < $1.value }?.key }
 
     /// The children that come up by themselves and again whenever they are lost.
-    var started: [ChildID] { children.ids.filter { children[$0]?.startAction == .start && !idle.contains($0) } }
+    var started: [ChildID] {
+        guard afterDeath == nil else { return [] }
+        return children.ids.filter { children[$0]?.startAction == .start && !idle.contains($0) }
+    }
 
     /// Whether a packet may bring a child up.
     func isAwaited(_ child: ChildID) -> Bool {
-        trapped || children[child].map { $0.startAction != .none } ?? false
+        afterDeath.map { $0 == .trap } ?? children[child].map { $0.startAction != .none } ?? false
     }
 }
 
@@ -77,7 +81,7 @@ extension Connection {
     /// place.
     mutating func follow(_ new: ConnectionConfiguration, _ change: ConnectionChange) {
         let before = children
-        if configuration.dpdAction != new.dpdAction { trapped = false }
+        if configuration.dpdAction != new.dpdAction { afterDeath = nil }
         configuration = new
         children.follow(new.children, change)
         wanted = children.current(wanted)

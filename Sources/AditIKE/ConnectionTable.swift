@@ -78,7 +78,7 @@ struct ConnectionTable: Sendable {
     mutating func setHeld(_ held: Bool, _ id: ConnectionID) {
         guard let connection = entries[id], connection.held != held else { return }
         entries[id]?.held = held
-        entries[id]?.trapped = false
+        entries[id]?.afterDeath = nil
         if held { down.insert(id) } else { down.remove(id) }
         rebuildIndex()
     }

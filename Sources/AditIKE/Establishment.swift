@@ -31,6 +31,7 @@ extension IKEEndpoint {
                 lastInbound: now,
                 origin: Session.Origin(initiatorSPI: sa.initiatorSPI, isOurs: sa.role == .initiator, at: now)))
         attempts.end(sa.spi)
+        if let id = sa.connection { connections[id]?.afterDeath = nil }
         register(&sa)
         guard let id = sa.connection else { return }
         if connections[id]?.attempt == sa.spi {

@@ -135,15 +135,22 @@ extension IKEEndpoint {
         if deadPeer {
             switch connection.configuration.dpdAction {
             case .restart: wanted = Array(Set(wanted + connection.children.current(children))).sorted()
-            case .trap:
-                wanted = []
-                connections[id]?.trapped = true
-            case .clear: wanted = []
+            case .trap: return giveUp(id, .trap)
+            case .clear: return giveUp(id, .clear)
             }
         }
         guard !wanted.isEmpty else { return }
         connections[id]?.wanted += wanted
         timers.set(.initiate(id), at: deadPeer ? now : now + backOff(max(connections[id]?.failures ?? 1, 1)))
+    }
+
+    /// The peer is dead, and `dpd_action` says that nothing is to be tried by itself.
+    private mutating func giveUp(_ id: ConnectionID, _ action: ConnectionConfiguration.DeadPeerAction) {
+        // Where another peer of the connection is connected, that one goes on.
+        guard connections[id]?.established.isEmpty ?? false || action == .trap else { return }
+        timers.cancel(.initiate(id))
+        connections[id]?.wanted = []
+        connections[id]?.afterDeath = action
     }
 
     /// The children that come up by themselves; none while the connection is held down.

@@ -35,11 +35,10 @@ extension IKEEndpoint {
         if !connection.established.isEmpty { return .established }
         if connection.held { return .down }
         if isAttempting(connection) { return .connecting }
-        if connection.hasFailed { return .failed }
+        if connection.hasFailed || connection.afterDeath == .clear { return .failed }
         guard connection.canInitiate else { return .waiting }
         if !connection.started.isEmpty { return .connecting }
-        let isAwaited = connection.configuration.children.contains { $0.startAction != .none }
-        return connection.trapped || isAwaited ? .trap : .waiting
+        return connection.all.contains { connection.isAwaited($0) } ? .trap : .waiting
     }
 
     /// A snapshot of an authenticated IKE SA.
