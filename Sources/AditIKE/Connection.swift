@@ -47,7 +47,11 @@ struct Connection: Sendable {
     /// Whether the last attempt of ours failed.
     var hasFailed = false
     /// Why the last attempt of either side failed; nil after a success.
-    var lastFailure: FailureReport?
+    var lastFailure: FailureReport? { didSet { failedChild = nil } }
+    /// The child that ``lastFailure`` is about, while its IKE SA stands.
+    var failedChild: ChildID?
+    /// What ``failures`` was when a child came up at last.
+    var pardoned = 0
     /// Why a peer that proved nothing was refused last: anybody can bring that about, so it is shown only where there
     /// is nothing of our own to show.
     var unprovenFailure: FailureReport?
@@ -87,6 +91,7 @@ extension Connection {
         wanted = children.current(wanted)
         resolving = resolving.map { children.current($0) }
         awaited.keep { children.isConfigured($0) }
+        failedChild = failedChild.flatMap { children.current([$0]).first }
         idle = idle.filter { id in
             guard let old = before[id], children.isConfigured(id), let new = children[id] else { return false }
             return old.startAction == new.startAction && old.inactivity == new.inactivity
@@ -95,6 +100,20 @@ extension Connection {
 
     /// Forgets the retired children that no SA and no exchange refers to.
     mutating func pruneChildren(except used: Set<ChildID>) { children.prune(except: used) }
+
+    /// A child that could not be made is there: its failure is over.
+    mutating func pardon(_ child: ChildID) {
+        guard failedChild == child else { return }
+        pardoned = failures
+        lastFailure = nil
+        failures = 0
+        notBefore = nil
+    }
+
+    /// The data plane did not take that child, so it was no success: the wait before the next goes on doubling.
+    mutating func takeBackPardon() {
+        if failures == 0 { failures = pardoned }
+    }
 
     /// Adds an authenticated IKE SA as the newest.
     mutating func register(_ spi: IKESPI) {

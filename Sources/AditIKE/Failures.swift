@@ -119,6 +119,7 @@ extension IKEEndpoint {
         }
         noteFailure(report, sa)
         guard let id = sa.connection, connections[id] != nil else { return }
+        connections[id]?.failedChild = child
         connections[id]?.awaited.forget(child)
         connections[id]?.failures += 1
         let due = now + backOff(connections[id]?.failures ?? 1)

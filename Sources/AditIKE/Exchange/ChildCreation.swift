@@ -169,6 +169,7 @@ extension IKEEndpoint {
         }
         watchInactivity(entry, child)
         connections[id]?.idle.remove(agreement.child)
+        connections[id]?.pardon(agreement.child)
         outboundSPIs[agreement.outbound, default: []].append(inbound)
         sa.session?.children.append(entry)
         if !keying.weInitiated {
@@ -230,6 +231,7 @@ extension IKEEndpoint {
                 sa.session?.unconfirmed?.isRefused = true
                 sa.session?.unconfirmed?.until = endpoint.now + Self.failedInstallationWait
             }
+            if let id = sa.connection { endpoint.connections[id]?.takeBackPardon() }
             endpoint.childFailed(child.child, endpoint.notInstalled(reason, sa), &sa)
             endpoint.startDelete([spi], &sa)
         }
