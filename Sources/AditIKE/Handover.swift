@@ -166,7 +166,7 @@ extension IKEEndpoint {
             var isAdopted = false
             withIKESA(heir) { endpoint, new in
                 if !isDraining { endpoint.takeOver(child, &new) }
-                guard drains, new.session?.children.count ?? 0 < endpoint.limits.childrenPerIKESA else { return }
+                guard drains, new.session?.children.count ?? 0 < endpoint.limits.allChildrenPerIKESA else { return }
                 endpoint.drain(child, of: spi, &new)
                 isAdopted = true
             }

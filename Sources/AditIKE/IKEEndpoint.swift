@@ -164,8 +164,10 @@ public struct IKELimits: Sendable {
     public var attemptsPerRemote = 16
     /// All IKE SAs at the most.
     public var ikeSAMaximum = 65_536
-    /// Child SAs of one IKE SA at the most.
+    /// Child SAs of one IKE SA at the most, those not counted that are replaced or being deleted.
     public var childrenPerIKESA = 256
+    /// Child SAs of one IKE SA at the most, in every state: all may be replaced at once.
+    var allChildrenPerIKESA: Int { 2 * childrenPerIKESA + Self.childSlack }
     /// The first retransmission comes after this; each later one after 1.8 times the wait before.
     public var retransmitInitial: Duration = .milliseconds(1000)
     /// Sendings of one request at the most, the first included.
@@ -192,6 +194,7 @@ public struct IKELimits: Sendable {
     /// The longest wait between attempts.
     public var initiateBackOffMaximum: Duration = .seconds(60)
 
+    private static let childSlack = 64
 
     /// The defaults.
     public init() {}

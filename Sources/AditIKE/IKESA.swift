@@ -242,6 +242,9 @@ struct Session: Sendable {
     /// Tasks of one IKE SA at the most.
     static let taskLimit = 1024
 
+    /// How many Child SAs there are that are neither replaced nor being deleted.
+    var installed: Int { children.count { $0.phase == .installed } }
+
     /// The index of the child with this inbound SPI.
     func index(inbound spi: SPI) -> Int? { children.firstIndex { $0.inbound == spi } }
 

@@ -89,6 +89,13 @@ extension IKEEndpoint {
         timers.set(.retry(sa.spi), at: now + spread(Self.postponeInterval))
     }
 
+    /// There are too many Child SAs just now: asked again when some of them are gone.
+    mutating func awaitRoom(_ task: IKETask, _ sa: inout IKESA) {
+        if sa.session?.postponed.contains(task) == false { sa.session?.postponed.append(task) }
+        guard timers.deadline(of: .retry(sa.spi)) == nil else { return }
+        timers.set(.retry(sa.spi), at: now + spread(Self.drainTime))
+    }
+
     /// The peer answers, so it has our answer to its IKE_AUTH: what waited for that is asked now.
     mutating func confirmFirst(_ sa: inout IKESA) {
         guard sa.session?.unconfirmed?.isFirst ?? false else { return }

@@ -42,8 +42,12 @@ extension IKEEndpoint {
             throw ChildRefusal(notify: NotifyPayload(.temporaryFailure))
         }
         let old = try rekeyed(contents, session)
-        guard session.children.count < limits.childrenPerIKESA else {
+        guard old != nil || session.installed < limits.childrenPerIKESA else {
             throw ChildRefusal(notify: NotifyPayload(.noAdditionalSAs))
+        }
+        guard session.children.count < limits.allChildrenPerIKESA else {
+            // RFC 7296 §2.25: those that were replaced go within seconds.
+            throw ChildRefusal(notify: NotifyPayload(.temporaryFailure))
         }
         let agreement = try agree(contents, configuration, rekeying: old, keyExchange: true, sa)
         let given = SelectorPair(local: agreement.local, remote: agreement.remote)

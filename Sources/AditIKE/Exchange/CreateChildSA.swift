@@ -15,8 +15,13 @@ extension IKEEndpoint {
         else { return }
         let first = old == nil ? missingTraffic(of: index, sa) : nil
         guard old != nil || first != nil || session.live(child: index) == nil else { return }
-        guard session.children.count < limits.childrenPerIKESA else {
+        guard old != nil || session.installed < limits.childrenPerIKESA else {
             childFailed(index, first: first, limitReached(configuration.name, .createChildSA, sa.remote), &sa)
+            return
+        }
+        guard session.children.count < limits.allChildrenPerIKESA else {
+            // Those that were replaced go within seconds.
+            awaitRoom(old.map { .rekeyChild($0.inbound) } ?? .createChild(index), &sa)
             return
         }
         let offered = child.offered(first: first)
