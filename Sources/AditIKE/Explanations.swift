@@ -41,6 +41,15 @@ extension IKEEndpoint {
         )
     }
 
+    /// The peer did not go on after our answer to its first message.
+    func noAuth(_ name: String, _ sa: IKESA) -> FailureReport {
+        FailureReport(
+            connection: name, code: .timeout, stage: .ikeAuth,
+            message: "IKE_AUTH did not arrive from \(sa.remote.address) after IKE_SA_INIT",
+            suggestion: "Check that UDP port 4500 is open between the two gateways, and that fragments pass; the "
+                + "peer's log says whether it gave up.", remote: sa.remote.description)
+    }
+
     /// No answer from an established peer.
     func deadPeer(_ sa: IKESA) -> FailureReport {
         report(

@@ -278,7 +278,19 @@ extension IKEEndpoint {
         withIKESA(spi) { endpoint, sa in
             guard case .halfOpen = sa.state else { return }
             endpoint.end(&sa, .none)
+            endpoint.reportNoAuth(sa)
         }
+    }
+
+    /// IKE_AUTH never came: not authenticated, so it explains a connection that is not up, and changes nothing else.
+    private mutating func reportNoAuth(_ sa: IKESA) {
+        let waiting = connections.candidates(local: sa.local.address, remote: sa.remote.address).first {
+            $0.established.isEmpty
+        }
+        guard let waiting, unauthenticatedReports.take(now) else { return }
+        let report = noAuth(waiting.configuration.name, sa)
+        connections[waiting.id]?.unprovenFailure = report
+        effects.append(.report(.failed(report)))
     }
 }
 
