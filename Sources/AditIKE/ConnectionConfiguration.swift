@@ -48,6 +48,9 @@ public struct ConnectionConfiguration: Sendable, Equatable {
     /// with SHA-1.
     public var allowLegacy = false
 
+    /// Connections whose secret or authorities are tried for one peer at the most.
+    public static let proofLimit = 8
+
     /// Whether it is known where the peer is, or by which name.
     public var hasRemote: Bool { !remoteAddresses.isEmpty || !remoteNames.isEmpty }
 

@@ -37,6 +37,12 @@ extension IKEEndpoint {
         }
     }
 
+    /// More connections fit a peer than are tried.
+    func tooManyFit(_ count: Int) -> String {
+        "\(count) connections fit this peer, and only the first \(ConnectionConfiguration.proofLimit) were tried: set "
+            + "remote_id in each of them."
+    }
+
     /// We have no proof that the peer could check.
     func noProof(_ failure: SignatureFailure, _ sa: IKESA) -> FailureReport {
         report(sa, .authenticationFailed, .ikeAuth, failure.message, failure.suggestion)

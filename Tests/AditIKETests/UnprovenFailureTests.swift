@@ -67,4 +67,50 @@ import Testing
         #expect(pair.connect(), "\(pair.story)")
         #expect(shown(pair) == nil)
     }
+
+    @Test("a peer whose IKE_AUTH never comes is explained where a connection waits for it, and nowhere else")
+    func noAuth() {
+        let pair = IKEPair(seed: 825, Sides.pair())
+        pair.command(.initiate(connection: "c", child: nil), 0)
+        #expect(pair.run(5) { pair.nodes[0].sent.count == 2 })
+        // B's port 4500 is closed.
+        let sent = pair.nodes[0].sent
+        let blocked = IKEPair(seed: 826, [Sides.pair()[1]])
+        blocked.event(
+            .datagram(
+                sent[0], local: Endpoint(IKEPair.address(1), port: 500),
+                remote: Endpoint(IKEPair.address(0), port: 500)), 0)
+        blocked.run(40)
+        let shown = blocked.nodes[0].endpoint.status()[0].lastFailure
+        #expect(shown?.code == .timeout && shown?.stage == .ikeAuth && shown?.suggestion.contains("4500") == true)
+        #expect(blocked.codes(0) == [.timeout] && blocked.nodes[0].endpoint.ikeSACount == 0)
+
+        let up = IKEPair(seed: 827, Sides.pair()).connected()
+        up.inject(sent[0], to: 1, port: 500)
+        up.run(40)
+        #expect(up.codes(1).isEmpty && up.nodes[1].endpoint.status()[0].lastFailure == nil)
+    }
+
+    @Test("where more connections fit than are tried, the failure says so")
+    func tooManySecrets() {
+        let pair = IKEPair(
+            seed: 828,
+            Sides.pair {
+                $0.authentication = .preSharedKey(SecretBytes(Array("the ninth secret".utf8)))
+                _ = $1
+            })
+        let theirs = (0..<9).map { index in
+            var one = Sides.pair()[1][0]
+            one.name = "c\(index)"
+            one.remoteID = nil
+            one.authentication = .preSharedKey(SecretBytes(Array("secret \(index)".utf8)))
+            return one
+        }
+        pair.command(.configure(theirs), 1)
+        pair.command(.initiate(connection: "c", child: nil), 0)
+        pair.run(5)
+        #expect(pair.codes(1) == [.authenticationFailed])
+        #expect(pair.nodes[1].failures.first?.suggestion.contains("remote_id") == true)
+        #expect(pair.nodes[1].failures.first?.suggestion.contains("first 8") == true)
+    }
 }

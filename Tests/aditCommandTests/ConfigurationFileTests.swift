@@ -387,6 +387,33 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         }
     }
 
+    @Test("more connections for one peer than are tried are warned of, once, and where their secrets differ")
+    func manyConnectionsOfOnePeer() {
+        func warnings(_ count: Int, remote: String = "\"%any\"", _ more: (Int) -> String = { _ in "" }) -> [String] {
+            let text = (0..<count).map { index in
+                """
+                [connections.c\(index)]
+                remote_addrs = \(remote)
+                psk = "\(secret) \(index)"
+                local_ts = "10.1.0.0/16"
+                remote_ts = "10.2.\(index).0/24"
+                start_action = "none"
+                \(more(index))
+                """
+            }
+            let file = ConfigurationFile.parse(Array(text.joined(separator: "\n").utf8), file: "t.toml")
+            return file.problems.map(\.description)
+        }
+        #expect(warnings(8) == [])
+        let found = warnings(12)
+        #expect(found.count == 1, "\(found)")
+        #expect(found.first?.contains("warning: connections.c8.remote_id: 9 connections fit one peer") == true)
+        #expect(warnings(9, remote: "[\"192.0.2.1\", \"192.0.2.2\"]").count == 1)
+        #expect(warnings(9) { "remote_id = \"p\($0).example\"" } == [])
+        #expect(warnings(9) { "local_id = \"us\($0).example\"" } == [])
+        #expect(warnings(9) { $0 == 8 ? "remote_id = \"p.example\"" : "" }.count == 1)
+    }
+
     @Test func aSecretNeverGetsIntoAMessage() {
         for value in [
             "31337", "31337abc", "\"31337\\x\"", "\"31337", "true", "[\"31337\"]", "\"0x31337\"", "\"0s31337\"",

@@ -41,7 +41,7 @@ extension IKEEndpoint {
         // Several connections may fit when none names the identity: the proof tells them apart.
         var certificates = PeerCertificates(contents.certificates, at: wallClock.seconds)
         var refusal: (connection: Connection, failure: ProofFailure)?
-        for connection in candidates.prefix(Self.proofLimit) {
+        for connection in candidates.prefix(ConnectionConfiguration.proofLimit) {
             do throws(ProofFailure) {
                 let algorithm = try theirs.verify(
                     authentication, connection.configuration, identification, &certificates)
@@ -56,10 +56,11 @@ extension IKEEndpoint {
         }
         guard let refusal else { return }
         sa.connection = refusal.connection.id
-        refuseAuth(
-            wrongProof(
-                refusal.failure, authentication, remoteID, wanting: contents.responderID,
-                refusal.connection.configuration, sa), arrival, &sa)
+        var report = wrongProof(
+            refusal.failure, authentication, remoteID, wanting: contents.responderID, refusal.connection.configuration,
+            sa)
+        if candidates.count > ConnectionConfiguration.proofLimit { report.suggestion = tooManyFit(candidates.count) }
+        refuseAuth(report, arrival, &sa)
     }
 
     /// Whether a connection takes the identity that the peer wants us to have, and the suite agreed before.
@@ -163,7 +164,4 @@ extension IKEEndpoint {
         if agreement.additionalPossible { payloads.append(.notify(NotifyPayload(.additionalTSPossible))) }
         return payloads
     }
-
-    /// Connections whose secret or authorities are tried for one peer at the most.
-    private static let proofLimit = 8
 }

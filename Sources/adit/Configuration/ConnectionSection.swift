@@ -60,8 +60,72 @@ struct ConnectionSection {
         return connection
     }
 
-    /// Notes what is doubtful between connections: the same traffic twice.
+    /// Notes what is doubtful between connections: the same traffic twice, and more connections for one peer than are
+    /// tried.
     static func compare(_ connections: [ConnectionConfiguration], _ problems: ConfigurationProblems) {
+        compareTraffic(connections, problems)
+        comparePeers(connections, problems)
+    }
+
+    /// Where several connections fit a peer, its proof tells which one it means; not all are tried.
+    private static func comparePeers(_ connections: [ConnectionConfiguration], _ problems: ConfigurationProblems) {
+        var known: [Peer: Rivals] = [:]
+        var told: Set<Identity?> = []
+        for connection in connections {
+            let isAnywhere = connection.remoteAddresses.isEmpty || !connection.remoteNames.isEmpty
+            let places: [IPAddress?] = isAnywhere ? [nil] : connection.remoteAddresses
+            for place in Set(places) {
+                let peer = Peer(
+                    ours: connection.localID, at: connection.localAddresses, address: place,
+                    identity: connection.remoteID)
+                known[peer, default: Rivals()].add(connection.authentication.remote)
+                let all = peer.wider.compactMap { known[$0] }
+                let count = all.reduce(0) { $0 + $1.count }
+                guard count > ConnectionConfiguration.proofLimit,
+                    all.contains(where: { $0.differ || $0.first != all.first?.first }),
+                    told.insert(connection.remoteID).inserted
+                else { continue }
+                problems.warning(
+                    ["connections", connection.name, "remote_id"],
+                    "\(count) connections fit one peer, and only the first \(ConnectionConfiguration.proofLimit) are "
+                        + "tried; set another remote_id in each of them")
+            }
+        }
+    }
+
+    /// What a connection is found by.
+    private struct Peer: Hashable {
+        var ours: Identity?
+        var at: [IPAddress]
+        /// nil: anywhere.
+        var address: IPAddress?
+        /// nil: anybody.
+        var identity: Identity?
+
+        /// Itself, and what else its peer fits.
+        var wider: Set<Peer> {
+            [
+                self, Peer(ours: ours, at: at, address: nil, identity: identity),
+                Peer(ours: ours, at: at, address: address, identity: nil),
+                Peer(ours: ours, at: at, address: nil, identity: nil),
+            ]
+        }
+    }
+
+    /// Connections that are found by the same.
+    private struct Rivals {
+        var count = 0
+        var first: ConnectionConfiguration.Authentication.Remote?
+        /// Whether their peers prove themselves by different secrets or authorities.
+        var differ = false
+
+        mutating func add(_ remote: ConnectionConfiguration.Authentication.Remote) {
+            count += 1
+            if let first { differ = differ || first != remote } else { first = remote }
+        }
+    }
+
+    private static func compareTraffic(_ connections: [ConnectionConfiguration], _ problems: ConfigurationProblems) {
         var owners: [Pair: String] = [:]
         for connection in connections {
             for child in connection.children {
