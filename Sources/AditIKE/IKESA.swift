@@ -18,6 +18,8 @@ struct IKESA: Sendable {
     /// Whether a NAT was detected before us, and before the peer (RFC 7296 §2.23).
     var localBehindNAT = false
     var remoteBehindNAT = false
+    /// Whether the peer pretends to be behind one, where that can be told.
+    var remoteFakesNAT = false
     /// Whether the peer sent NAT detection, so that it knows NAT traversal.
     var natTraversal = false
     /// What belongs to MOBIKE; nil when a side does not speak it.

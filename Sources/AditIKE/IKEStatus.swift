@@ -53,6 +53,8 @@ public struct IKESAStatus: Sendable, Equatable {
     public var localBehindNAT: Bool
     /// Whether a NAT was detected before the peer, or the peer pretends to be behind one.
     public var remoteBehindNAT: Bool
+    /// Whether the peer is known to pretend, to have ESP in UDP: nothing then tells of a NAT before it.
+    public var remoteFakesNAT = false
     /// Whether both sides speak MOBIKE (RFC 4555).
     public var mobike = false
     /// The peer's addresses beside the one in use, as it told them (RFC 4555 §3.4).

@@ -13,6 +13,10 @@ public struct NATDetection: Hashable, Sendable {
     /// Whether a NAT rewrites what the peer sends, or the peer pretends so to have ESP in UDP.
     public var remoteBehindNAT: Bool
 
+    /// Whether the peer pretends, in a way that can be told: the hash is of port 0, which no datagram comes from. One
+    /// of random bytes (strongSwan) looks like a NAT.
+    public var remotePretends: Bool
+
     /// Judges the notifications of an IKE_SA_INIT message that arrived from `remote` at `local`.
     public init(header: IKEHeader, payloads: [Payload], local: Endpoint, remote: Endpoint) {
         let hash = { (endpoint: Endpoint) in
@@ -23,6 +27,8 @@ public struct NATDetection: Hashable, Sendable {
         supported = !sources.isEmpty && !destinations.isEmpty
         // RFC 7296 §2.23: several sources may be listed; one that matches is enough.
         remoteBehindNAT = supported && !sources.contains(hash(remote))
+        let fakes = [Self.nowhere(remote.address.family), Endpoint(remote.address, port: 0)]
+        remotePretends = remoteBehindNAT && fakes.contains { sources.contains(hash($0)) }
         localBehindNAT = supported && !destinations.contains(hash(local))
     }
 
@@ -32,7 +38,7 @@ public struct NATDetection: Hashable, Sendable {
     public static func payloads(
         initiatorSPI: IKESPI, responderSPI: IKESPI, local: Endpoint, remote: Endpoint, pretendNAT: Bool
     ) -> [Payload] {
-        let nowhere = Endpoint(IPAddress.bounds(of: local.address.family).first, port: 0)
+        let nowhere = nowhere(local.address.family)
         let hash = { (endpoint: Endpoint) in
             Self.hash(initiatorSPI: initiatorSPI, responderSPI: responderSPI, endpoint: endpoint)
         }
@@ -46,6 +52,11 @@ public struct NATDetection: Hashable, Sendable {
     public static func hash(initiatorSPI: IKESPI, responderSPI: IKESPI, endpoint: Endpoint) -> [UInt8] {
         let port = [UInt8(endpoint.port >> 8), UInt8(endpoint.port & 0xff)]
         return HashAlgorithm.sha1.digest(initiatorSPI.bytes, responderSPI.bytes, endpoint.address.bytes, port)
+    }
+
+    /// Where we pretend to be.
+    private static func nowhere(_ family: IPAddress.Family) -> Endpoint {
+        Endpoint(IPAddress.bounds(of: family).first, port: 0)
     }
 
     private static func data(of type: NotifyType, in payloads: [Payload]) -> [[UInt8]] {

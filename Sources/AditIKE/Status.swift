@@ -46,7 +46,8 @@ extension IKEEndpoint {
         guard let session = sa.session else { return nil }
         return IKESAStatus(
             role: sa.role, local: sa.local, remote: sa.remote, localID: session.localID, remoteID: session.remoteID,
-            localBehindNAT: sa.localBehindNAT, remoteBehindNAT: sa.remoteBehindNAT, mobike: sa.mobility != nil,
+            localBehindNAT: sa.localBehindNAT, remoteBehindNAT: sa.remoteBehindNAT, remoteFakesNAT: sa.remoteFakesNAT,
+            mobike: sa.mobility != nil,
             remoteAddresses: (sa.mobility?.peerAddresses ?? []).filter { $0 != sa.remote.address },
             initiatorSPI: sa.initiatorSPI.rawValue, responderSPI: sa.responderSPI.rawValue,
             proposal: session.keying.choice.proposal.suiteDescription, establishedAt: session.establishedAt,

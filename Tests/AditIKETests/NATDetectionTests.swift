@@ -43,11 +43,44 @@ import Testing
 
     @Test func pretendedNATAndPeersWithoutSupport() {
         let pretended = NATDetection(header: header, payloads: payloads(pretendNAT: true), local: local, remote: remote)
-        #expect(pretended.remoteBehindNAT && !pretended.localBehindNAT)
+        #expect(pretended.remoteBehindNAT && pretended.remotePretends && !pretended.localBehindNAT)
         for some in [[], Array(payloads().prefix(1)), Array(payloads().suffix(1))] {
             let none = NATDetection(header: header, payloads: some, local: local, remote: remote)
             #expect(!none.supported && !none.localBehindNAT && !none.remoteBehindNAT)
         }
+    }
+
+    @Test func whoPretendsCanBeTold() {
+        func pretends(_ hash: [UInt8]) -> Bool {
+            let all = [Payload.notify(NotifyPayload(.natDetectionSourceIP, data: hash))] + payloads().suffix(1)
+            let detection = NATDetection(header: header, payloads: all, local: local, remote: remote)
+            #expect(detection.remoteBehindNAT)
+            return detection.remotePretends
+        }
+        func hash(_ endpoint: Endpoint) -> [UInt8] {
+            NATDetection.hash(initiatorSPI: header.initiatorSPI, responderSPI: .zero, endpoint: endpoint)
+        }
+        #expect(pretends(hash(Endpoint(remote.address, port: 0))))
+        #expect(!pretends(hash(Endpoint(IPAddress(v4: 0x0a00_0001), port: 500))))
+        #expect(!pretends([UInt8](repeating: 7, count: 20)))
+        let honest = NATDetection(header: header, payloads: payloads(), local: local, remote: remote)
+        #expect(!honest.remotePretends)
+    }
+
+    @Test("a NAT that the peer pretends is shown as such, over rekeys, too", arguments: [true, false])
+    func shown(encap: Bool) {
+        let pair = IKEPair(
+            seed: 860,
+            Sides.pair {
+                $0.encap = encap
+                _ = $1
+            }
+        ).connected()
+        let statuses = { pair.nodes.map { $0.endpoint.status()[0].ikeSA?.remoteFakesNAT } }
+        #expect(statuses() == [true, encap])
+        pair.command(.rekeyIKE(connection: "c"), 0)
+        pair.run(5)
+        #expect(statuses() == [true, encap])
     }
 
     @Test func oneOfSeveralSourcesIsEnough() {

@@ -231,6 +231,7 @@ extension IKEEndpoint {
         sa.steeringByte = entropy.bytes(1).first ?? 0
         sa.localBehindNAT = nat.localBehindNAT && !request.local.address.isUnspecified
         sa.remoteBehindNAT = nat.remoteBehindNAT
+        sa.remoteFakesNAT = nat.remotePretends
         sa.natTraversal = nat.supported
         makeRoom()
         ikeSAs.insert(sa)

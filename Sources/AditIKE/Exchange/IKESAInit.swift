@@ -221,6 +221,7 @@ extension IKEEndpoint {
     private mutating func follow(_ nat: NATDetection, _ arrival: Arrival, _ sa: inout IKESA) {
         sa.localBehindNAT = nat.localBehindNAT && !arrival.local.address.isUnspecified
         sa.remoteBehindNAT = nat.remoteBehindNAT
+        sa.remoteFakesNAT = nat.remotePretends
         sa.natTraversal = nat.supported
         guard nat.supported else {
             sa.local = arrival.local

@@ -205,6 +205,7 @@ extension IKEEndpoint {
         sa.steeringByte = old.steeringByte
         sa.localBehindNAT = old.localBehindNAT
         sa.remoteBehindNAT = old.remoteBehindNAT
+        sa.remoteFakesNAT = old.remoteFakesNAT
         sa.natTraversal = old.natTraversal
         ikeSAs.insert(sa)
     }

@@ -146,6 +146,7 @@ extension IKEEndpoint {
         guard nat.supported, sa.natTraversal else { return }
         sa.localBehindNAT = nat.localBehindNAT
         sa.remoteBehindNAT = nat.remoteBehindNAT
+        sa.remoteFakesNAT = nat.remotePretends
         if !sa.localBehindNAT {
             timers.cancel(.keepalive(sa.spi))
         } else if limits.keepaliveInterval > .zero, timers.deadline(of: .keepalive(sa.spi)) == nil {

@@ -149,6 +149,7 @@ extension IKEEndpoint {
         new.remote = old.remote
         new.localBehindNAT = old.localBehindNAT
         new.remoteBehindNAT = old.remoteBehindNAT
+        new.remoteFakesNAT = old.remoteFakesNAT
         new.mobility = old.mobility
         new.mobility?.probed = []
         // RFC 4555 §3.8: the hash is over the SPIs, too.

@@ -87,6 +87,7 @@ struct StatusDocument {
     private func translation(_ sa: IKESAStatus?) -> JSONValue {
         .object([
             ("local", .boolean(sa?.localBehindNAT ?? false)), ("remote", .boolean(sa?.remoteBehindNAT ?? false)),
+            ("faked", .boolean(sa?.remoteFakesNAT ?? false)),
         ])
     }
 
