@@ -8,8 +8,9 @@
 //  2. Messages for the same socket leave in one sendmmsg.
 //  3. A full buffer is waited for a moment, then the message is lost: queues drop, they do not grow.
 //  4. A refused UDP_SEGMENT message is sent again datagram by datagram. When that works, the socket cannot segment
-//     (EIO, EINVAL: a device without checksum offload, an old kernel) and is not asked again; when it is too large for
-//     the path, the peer is noted, and what no tunnel MTU could make smaller leaves in fragments.
+//     (EIO, EINVAL: a device without checksum offload, an old kernel) and is not asked again for a while; when it is
+//     too large for the path (EMSGSIZE, before Linux 6.14 EINVAL), the peer is noted, and what no tunnel MTU could make
+//     smaller leaves in fragments.
 //
 // Threading: one thread at a time; nothing is allocated or locked after the initialiser.
 
@@ -33,8 +34,10 @@ internal import Glibc
     /// How long one call waits for room in a full socket buffer: at most so many times so many milliseconds.
     static let roomWaits = 2
     static let roomWaitMilliseconds: CInt = 5
-    /// After so many refusals in a row without a success the socket is not asked to segment again.
+    /// After so many refusals in a row without a success the socket is not asked to segment for a while.
     static let refusalLimit = 4
+    /// That while, in runs of several datagrams: then the reason may be gone, and one refusal more costs little.
+    static let restLimit = 1024
     /// Datagrams of at most so many bytes leave in fragments when the path is still smaller: what the smallest tunnel
     /// MTU (1,280 bytes) makes with any suite. So a narrow path, or an ICMP message that pretends one, stops nothing.
     static let fragmentLimit = 1408
@@ -46,6 +49,8 @@ internal import Glibc
         let socket: BoundSocket
         var segments: Bool
         var refusals = 0
+        /// How many runs are still sent datagram by datagram before the socket is asked again; 0 asks never.
+        var rest = 0
     }
 
     private let owners: [UDPSocket]
@@ -61,6 +66,10 @@ internal import Glibc
     private var streak = 0
     private var waitsLeft = 0
     private var oversized: Endpoint?
+    /// How many datagrams were too large for the path.
+    private var oversizedCount: UInt64 = 0
+    /// Stands between the kernel and what is made of a refused message; tests pretend an older kernel by it.
+    var refusal: (CInt) -> CInt = { $0 }
 
     init(_ sockets: [UDPSocket], options: UDPOptions) {
         owners = sockets
@@ -82,7 +91,7 @@ internal import Glibc
         unsafe pending.deallocate()
     }
 
-    /// Whether every socket still sends runs by UDP_SEGMENT.
+    /// Whether every socket sends runs by UDP_SEGMENT now.
     public var isSegmenting: Bool { (0..<laneCount).allSatisfy { unsafe lanes[$0].segments } }
 
     /// The peer of the last datagram refused as too large for the path (EMSGSIZE) since the last call, so that its MTU
@@ -159,6 +168,7 @@ internal import Glibc
     private func append(_ run: OutgoingRun) -> Int {
         var lost = 0
         let size = unsafe run.segmentSize
+        if unsafe lanes[pendingLane].rest > 0, unsafe run.length > size { rest() }
         let most = unsafe lanes[pendingLane].segments ? min(Self.segmentLimit, Self.messageSizeLimit / size) : 1
         let step = max(most, 1) * size
         var offset = 0
@@ -175,6 +185,14 @@ internal import Glibc
         return lost
     }
 
+    /// One run less until the socket is asked to segment again.
+    @inline(never) private func rest() {
+        unsafe lanes[pendingLane].rest -= 1
+        guard unsafe lanes[pendingLane].rest == 0 else { return }
+        unsafe lanes[pendingLane].segments = true
+        unsafe lanes[pendingLane].refusals = Self.refusalLimit - 1
+    }
+
     private func flush() -> Int {
         let end = pendingCount
         pendingCount = 0
@@ -187,7 +205,7 @@ internal import Glibc
                 unsafe lanes[pendingLane].refusals = 0
                 first += max(sent, 1)
             } else if code != EAGAIN || !waitForRoom(descriptor) {
-                lost += resend(first, after: code)
+                lost += resend(first, after: refusal(code))
                 first += 1
             }
         }
@@ -203,6 +221,7 @@ internal import Glibc
             return unsafe code == EMSGSIZE && sendTooLarge(index, run) == 0 ? 0 : count
         }
         var sent = 0
+        let oversizedBefore = oversizedCount
         for position in 0..<count {
             var part = unsafe run
             let offset = unsafe position * run.segmentSize
@@ -213,11 +232,16 @@ internal import Glibc
             // The first one alone is refused too: segmentation is not the reason, and the others would fare no better.
             if code != 0, position == 0 { return count }
         }
-        if code != EMSGSIZE {
-            unsafe lanes[pendingLane].refusals += 1
-            if unsafe lanes[pendingLane].refusals >= Self.refusalLimit { unsafe lanes[pendingLane].segments = false }
-        }
+        // Then the path was the reason: an ICMP message, which anybody can forge, switches nothing off.
+        if code != EMSGSIZE, oversizedCount == oversizedBefore { countRefusal() }
         return count - sent
+    }
+
+    private func countRefusal() {
+        unsafe lanes[pendingLane].refusals += 1
+        guard unsafe lanes[pendingLane].refusals >= Self.refusalLimit else { return }
+        unsafe lanes[pendingLane].segments = false
+        unsafe lanes[pendingLane].rest = Self.restLimit
     }
 
     /// Sends a single datagram by message `index`; returns the errno.
@@ -233,6 +257,7 @@ internal import Glibc
     /// (RFC 4301 §8.1: DF is clear on what would otherwise never arrive).
     private func sendTooLarge(_ index: Int, _ run: OutgoingRun) -> CInt {
         oversized = unsafe run.remote
+        oversizedCount &+= 1
         let socket = unsafe lanes[pendingLane].socket
         guard setsDF, unsafe run.length <= Self.fragmentLimit, UDPSocket.allowFragments(true, on: socket) else {
             return EMSGSIZE

@@ -57,6 +57,41 @@ import Testing
             #expect(transport.send(bytes, segmentSize: 500, to: remote) == 0)
             #expect(receiver.transports[0].collect(11).flatMap(\.bytes) == bytes)
         }
+        // It is asked again after a while, and one more refusal is enough for the next.
+        let rounds = UDPTransport.restLimit - 3
+        for round in 0..<2 {
+            for _ in 0..<rounds + 2 * round { _ = transport.send(pattern(2), segmentSize: 1, to: remote) }
+            #expect(!transport.isSegmenting)
+            if round == 1 {
+                var off: CInt = 0
+                #expect(setsockopt(transport.descriptors[0], SOL_SOCKET, SO_NO_CHECK, &off, 4) == 0)
+            }
+            #expect(transport.send(pattern(2), segmentSize: 1, to: remote) == 0)
+            #expect(transport.isSegmenting == (round == 1))
+        }
+    }
+
+    /// Before Linux 6.14 a run whose datagrams are larger than the path is refused with EINVAL, as by a kernel that
+    /// cannot segment.
+    @Test(.enabled(if: Privilege.canUseNamespaces, "needs root, namespaces and /dev/net/tun"))
+    func anOlderKernelsRefusalBecauseOfThePathSwitchesNothingOff() throws {
+        try inNamespace {
+            let receiver = try Loopback.group()
+            let remote = Endpoint(Loopback.v4, port: receiver.port)
+            let transport = try Loopback.group().transports[0]
+            transport.refusal = { $0 == EMSGSIZE ? EINVAL : $0 }
+            try Netlink().setMTU(1280, link: 1)
+            for _ in 0..<UDPTransport.refusalLimit + 2 {
+                #expect(transport.send(pattern(4200), segmentSize: 1400, to: remote) == 0)
+                #expect(receiver.transports[0].collect(3).flatMap(\.bytes) == pattern(4200))
+                #expect(transport.takeOversizedPeer() == remote)
+                #expect(transport.send(pattern(4500), segmentSize: 1500, to: remote) == 3)
+                #expect(transport.isSegmenting)
+            }
+            try Netlink().setMTU(1500, link: 1)
+            #expect(transport.send(pattern(4200), segmentSize: 1400, to: remote) == 0)
+            #expect(receiver.transports[0].collect(3).first?.runCount == 3)
+        }
     }
 
     @Test func whatTheKernelRefusesIsCountedAsLost() throws {
