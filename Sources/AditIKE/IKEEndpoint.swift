@@ -35,6 +35,8 @@ public struct IKEEndpoint: Sendable {
     var unauthenticatedReports = RateLimit(perSecond: 20)
     /// Liveness checks because of unprotected messages (RFC 7296 §2.21.4).
     var unprotectedHints = RateLimit(perSecond: 100)
+    /// From which the steering byte of an IKE SA is made.
+    let steeringKey: SecretBytes
     let entropy: EntropySource
     let limits: IKELimits
     let wallClock: WallClock
@@ -71,6 +73,7 @@ public struct IKEEndpoint: Sendable {
         let key = entropy.integer64()
         unprotectedAnswers.key = key
         invalidSPIAnswers.key = key
+        steeringKey = entropy.secret(32)
         for configuration in connections {
             let id = self.connections.add(configuration)
             if !startedChildren(id).isEmpty { timers.set(.initiate(id), at: Timestamp(nanoseconds: 0)) }

@@ -30,7 +30,8 @@ struct IKESA: Sendable {
     var connection: ConnectionID?
     /// Children to be created, the first one in IKE_AUTH.
     var wanted: [ChildID] = []
-    /// The low byte of its inbound ESP SPIs: random for the first IKE SA, inherited by its successors.
+    /// The low byte of its inbound ESP SPIs: of the peer's first address, and inherited by its successors, whatever the
+    /// address then.
     var steeringByte: UInt8 = 0
     /// Responder: the peer has proved who it is.
     var isPeerProven = false

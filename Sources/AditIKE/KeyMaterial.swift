@@ -46,8 +46,7 @@ extension IKEEndpoint {
 
     /// An SPI that names no Child SA here, now belonging to `owner`.
     ///
-    /// All SPIs of one IKE SA and its successors share their low byte, by which datagrams are steered to a worker:
-    /// datagrams that the kernel joins, as they come from one peer, belong to one worker.
+    /// All SPIs of one IKE SA and its successors share their low byte, by which datagrams are steered to a worker.
     mutating func newSPI(owner: IKESA) -> SPI {
         while true {
             let spi = SPI(rawValue: entropy.integer32() & ~0xff | UInt32(owner.steeringByte))
@@ -55,6 +54,15 @@ extension IKEEndpoint {
             childOwners[spi] = owner.spi
             return spi
         }
+    }
+
+    /// The low byte of the SPIs of an IKE SA that begins at this address of the peer.
+    ///
+    /// The kernel joins datagrams of one sender whatever their SPIs, and a worker cannot open what is another's: so the
+    /// IKE SAs of one address share a worker. Nobody outside can tell which, nor choose addresses that meet there.
+    func steeringByte(of peer: IPAddress) -> UInt8 {
+        let mac = PseudoRandomFunction.hmacSHA256(key: steeringKey, peer.bytes)
+        return unsafe mac.withUnsafeBytes { unsafe $0.first } ?? 0
     }
 
     /// `duration` less a random part of up to a tenth (RFC 7296 §2.8.1: rekeying is jittered).

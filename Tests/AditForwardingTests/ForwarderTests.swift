@@ -207,6 +207,38 @@ import Testing
         #expect(TestGateway.eventually { b.counters.drops == [.deviceFull: 1] })
     }
 
+    /// Two IKE SAs of one peer: its kernel, or ours, joins their datagrams into one run.
+    @Test func aRunOfTwoSAsIsOpened() throws {
+        let sent = try TestQueue<MemoryTransport.Run>()
+        let (a, b) = try Self.pair { run in
+            sent.put([run])
+            return []
+        }
+        var other = TestSA.parameters(isA: true)
+        (other.inboundSPI, other.outboundSPI) = (SPI(rawValue: 0x3000), SPI(rawValue: 0x4000))
+        let numbers = 0..<4
+        for number in numbers {
+            // What is sent from now on is the newer SA's.
+            if number == 2 { try a.table.install(other) }
+            var packet = Self.packet(payload: 10)
+            packet.identification = UInt16(number)
+            a.device.toWorker.put([Packet(bytes: packet.bytes)])
+            #expect(TestGateway.eventually { sent.count == number + 1 })
+        }
+        (other.inboundSPI, other.outboundSPI) = (other.outboundSPI, other.inboundSPI)
+        (other.inboundKey, other.outboundKey) = (other.outboundKey, other.inboundKey)
+        (other.localSelectors, other.remoteSelectors) = (other.remoteSelectors, other.localSelectors)
+        (other.local, other.remote) = (other.remote, other.local)
+        try b.table.install(other)
+        let runs = sent.take(numbers.count)
+        #expect(Set(runs.map { $0.bytes.prefix(4) }).count == 2)
+        var joined = runs[0]
+        joined.bytes = [0, 2, 1, 3].flatMap { runs[$0].bytes }
+        b.transport.arriving.put([joined])
+        #expect(Self.received(b, count: numbers.count).count == numbers.count)
+        #expect(b.counters.packetsIn == UInt64(numbers.count) && b.counters.drops.isEmpty)
+    }
+
     @Test func packetsWaitForTheirSA() throws {
         let transportB = try MemoryTransport(local: TestSA.endpointB)
         let a = try TestGateway(transport: MemoryTransport(local: TestSA.endpointA, peer: transportB))

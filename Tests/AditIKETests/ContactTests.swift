@@ -62,6 +62,25 @@ import Testing
         #expect(pair.nodes[0].endpoint.contacts.isEmpty)
     }
 
+    @Test("the SPIs of all IKE SAs that begin at one address of the peer share their low byte")
+    func steeringOfSeveral() {
+        var sides = Sides.pair()
+        for node in 0..<2 {
+            var second = sides[node][0]
+            second.name = "d"
+            second.localID = .fqdn(node == 0 ? "c.example" : "d.example")
+            second.remoteID = .fqdn(node == 0 ? "d.example" : "c.example")
+            sides[node].append(second)
+        }
+        let pair = IKEPair(seed: 829, sides).connected()
+        pair.command(.initiate(connection: "d", child: nil), 0)
+        pair.run(10)
+        for node in pair.nodes {
+            #expect(node.established("c") && node.established("d"), "\(pair.story)")
+            #expect(node.usedSPIs.count >= 2 && Set(node.usedSPIs.map { $0.rawValue & 0xff }).count == 1)
+        }
+    }
+
     @Test("the SPIs of an IKE SA and of its successors share their low byte, those of others do not")
     func steering() {
         var bytes: Set<UInt32> = []

@@ -308,6 +308,7 @@ import Testing
         pair.nodes[0].host.unreachable = [Self.a1]
         pair.run(200)
         #expect(!pair.nodes[0].established())
+        #expect(pair.run(60) { pair.nodes[0].endpoint.ikeSAs.spis.isEmpty }, "between two attempts")
         pair.readdress(0, [Self.a2])
         #expect(pair.run(3) { pair.nodes[0].established() }, "\(pair.story)")
     }

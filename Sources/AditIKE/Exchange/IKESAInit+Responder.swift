@@ -228,7 +228,7 @@ extension IKEEndpoint {
         var sa = IKESA(
             spi: spi, peerSPI: inputs.initiatorSPI, role: .responder, local: request.local, remote: request.remote,
             createdAt: now, window: MessageWindow(nextRequest: 0, expectedRequest: 1), state: .halfOpen(state))
-        sa.steeringByte = entropy.bytes(1).first ?? 0
+        sa.steeringByte = steeringByte(of: request.remote.address)
         sa.localBehindNAT = nat.localBehindNAT && !request.local.address.isUnspecified
         sa.remoteBehindNAT = nat.remoteBehindNAT
         sa.remoteFakesNAT = nat.remotePretends

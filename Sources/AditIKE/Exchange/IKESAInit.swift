@@ -46,7 +46,7 @@ extension IKEEndpoint {
         var sa = IKESA(
             spi: newIKESPI(), role: .initiator, local: local, remote: remote, connection: id, wanted: children,
             createdAt: now, state: .initSent(sent))
-        sa.steeringByte = entropy.bytes(1).first ?? 0
+        sa.steeringByte = steeringByte(of: remote.address)
         sa.reauthenticates = old?.spi
         connections[id]?.attempt = sa.spi
         attempts.begin(sa.spi, address)
