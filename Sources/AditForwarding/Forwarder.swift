@@ -18,9 +18,10 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
     /// Starts the workers.
     ///
     /// Worker `i` serves `devices[i]` and `transports[i]`, reads `table` as its reader `i`, and posts into `mailbox`
-    /// as its producer `i`. `mtu` is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker
-    /// `i` is bound to `processors[i]`; `niceness` is theirs where we may take it. There are as many transports as
-    /// devices, at least one.
+    /// as its producer `i`. Where the devices are ``PacketDevice/isFullDuplex`` it writes to the next worker's. `mtu`
+    /// is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker `i` is bound to
+    /// `processors[i]`; `niceness` is theirs where we may take it. There are as many transports as devices, at least
+    /// one.
     public init(
         devices: [Device], transports: [Transport], table: SATable, mailbox: Mailbox, mtu: Int,
         processors: [Int]? = nil, niceness: Int? = nil
@@ -37,7 +38,8 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
                 let wake = try WakeUp()
                 let worker = try WorkerBox(
                     Worker(
-                        number: number, device: devices[number], transport: transports[number],
+                        number: number, device: devices[number], sink: Self.sink(of: number, devices),
+                        transport: transports[number],
                         reader: table.reader(worker: number), mailbox: mailbox, settings: settings,
                         counters: workerCounters, wake: wake, isShared: devices.count > 1))
                 let body = Lent { worker.run() }
@@ -76,6 +78,15 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
 
     /// All workers' counters together.
     public var counters: ForwardingCounters { countersByWorker.reduce(ForwardingCounters(), +) }
+
+    /// Where worker `number` writes: to the next worker's queue where that may be.
+    ///
+    /// The kernel sends a flow to the queue that its other direction was written to. One worker opens all packets of a
+    /// tunnel; written to its own queue, they would make it seal all the answers, too, and leave the others idle.
+    private static func sink(of number: Int, _ devices: [Device]) -> Device {
+        guard devices.allSatisfy(\.isFullDuplex) else { return devices[number] }
+        return devices[(number + 1) % devices.count]
+    }
 
     private static func clamped(_ mtu: Int) -> Int { min(max(mtu, Fragmentation.smallestMTU), PathMTU.largest) }
 

@@ -48,7 +48,10 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private let yieldLimit = 64
     private let turnPause: UInt64 = 50_000
 
+    /// Read from.
     private let device: Device
+    /// Written to: the same, or another worker's, whose only writer this is.
+    private let sink: Device
     private let transport: Transport
     private let socketTransport: UDPTransport?
     private let reader: SAReader
@@ -67,7 +70,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private var nextPathCheck: UInt64 = 0
 
     init(
-        number: Int, device: Device, transport: Transport, reader: SAReader, mailbox: Mailbox,
+        number: Int, device: Device, sink: Device, transport: Transport, reader: SAReader, mailbox: Mailbox,
         settings: SharedSettings, counters: WorkerCounters, wake: WakeUp, isShared: Bool
     ) throws(SystemError) {
         let poll = try EventPoll()
@@ -77,6 +80,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         self.poll = poll
         self.isShared = isShared
         self.device = device
+        self.sink = sink
         self.transport = transport
         socketTransport = transport as? UDPTransport
         self.reader = reader
@@ -88,7 +92,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         datagrams = DatagramBatch(capacity: runsPerReceive)
         outbound = OutboundPath(reader: reader, counters: counters, control: control, isShared: isShared)
         inbound = InboundPath(
-            worker: number, reader: reader, capabilities: device.capabilities, counters: counters, control: control)
+            worker: number, reader: reader, capabilities: sink.capabilities, counters: counters, control: control)
     }
 
     /// The thread's body: returns after the forwarder was stopped.
@@ -235,7 +239,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         for index in 0..<inbound.coalescing.readyCount {
             // SAFETY: the pieces lie in the batch, which is not received into before they are cleared.
             let (pieces, offload) = unsafe inbound.coalescing.ready(index)
-            if case .done = unsafe device.write(pieces, offload: offload) { continue }
+            if case .done = unsafe sink.write(pieces, offload: offload) { continue }
             counters.drops.count(.deviceFull)
         }
         counters.deviceWrites.add(inbound.coalescing.readyCount)
@@ -249,7 +253,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
             // SAFETY: the answer lies in the path's own memory until it is cleared.
             var piece = unsafe PacketPiece(start: UnsafeRawPointer(packet.start), length: packet.count)
             let result = unsafe withUnsafePointer(to: &piece) {
-                unsafe device.write(UnsafeBufferPointer(start: $0, count: 1), offload: PacketOffload())
+                unsafe sink.write(UnsafeBufferPointer(start: $0, count: 1), offload: PacketOffload())
             }
             if case .done = result { continue }
             counters.drops.count(.deviceFull)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditLinux
 
-/// Where inner packets come from and go to: one queue of a TUN device, or an embedder's own source. Used by one thread.
+/// Where inner packets come from and go to: one queue of a TUN device, or an embedder's own source.
+///
+/// Used by one thread, unless it is ``isFullDuplex``: then by one that reads and one that writes.
 public protocol PacketDevice: AnyObject {
     /// A descriptor that is readable when ``read(into:)`` would return packets, for the worker's epoll.
     var descriptor: CInt { get }
@@ -15,6 +17,15 @@ public protocol PacketDevice: AnyObject {
 
     /// Which super-packets ``write(_:offload:)`` takes.
     var capabilities: DeviceCapabilities { get }
+
+    /// Whether one thread may write while another one reads, and a packet may be written to any of several devices;
+    /// false unless the device says so.
+    var isFullDuplex: Bool { get }
+}
+
+extension PacketDevice {
+    /// One thread does both.
+    public var isFullDuplex: Bool { false }
 }
 
 /// What a device can do.

@@ -32,7 +32,7 @@ public final class TUNDevice: Sendable {
     public let isAdopted: Bool
     /// The offloads that the kernel gave.
     public let offloads: TUNOffloads
-    /// The queues; each is used by one thread at a time.
+    /// The queues; each is read by one thread and written by one at a time.
     public let queues: [TUNQueue]
 
     /// The most queues that one device can have (MAX_TAP_QUEUES of the kernel).

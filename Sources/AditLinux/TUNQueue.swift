@@ -4,14 +4,19 @@
 internal import CLinux
 internal import Glibc
 
-/// One queue of a TUN device. Used by one thread at a time; nothing is allocated after the initialiser.
+/// One queue of a TUN device. One thread reads while the same or another one writes; nothing is allocated after the
+/// initialiser.
 @safe public final class TUNQueue: PacketDevice, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): `unreadable` is the reader's, header and vectors are the writer's, the rest stays.
+
     /// The queue's descriptor, owned by the queue.
     public let descriptor: CInt
     /// Which super-packets may be written.
     public let capabilities: DeviceCapabilities
     /// Packets that were read but could not be understood or did not fit.
     public private(set) var unreadable: UInt64 = 0
+    /// Reading and writing share nothing but the descriptor, and all queues lead to one interface.
+    public let isFullDuplex = true
 
     /// The most pieces that one packet may have.
     public static let pieceLimit = 512

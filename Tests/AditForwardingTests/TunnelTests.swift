@@ -76,7 +76,7 @@ import Testing
             defer { forwarder.stop() }
             let sum = try TCPStream.receive(length, at: target, isListening: isListening)
             while !done.load(ordering: .acquiring) { usleep(1000) }
-            return (sum, forwarder.counters)
+            return (sum, forwarder.countersByWorker)
         }
         let client = try running {
             let side = try Side(address: "10.9.0.1", sockets: socketsA, workers: workers, offloads: offloads)
@@ -87,10 +87,12 @@ import Testing
                 forwarder.stop()
             }
             while !isListening.load(ordering: .acquiring) { usleep(1000) }
-            return (try TCPStream.send(length, to: target), forwarder.counters)
+            return (try TCPStream.send(length, to: target), forwarder.countersByWorker)
         }
-        let (sent, countersA) = try client.value()
-        let (received, countersB) = try server.value()
+        let (sent, workersA) = try client.value()
+        let (received, workersB) = try server.value()
+        let countersA = workersA.reduce(ForwardingCounters(), +)
+        let countersB = workersB.reduce(ForwardingCounters(), +)
         #expect(sent == received)
         #expect(countersA.bytesOut >= UInt64(length))
         #expect(countersB.bytesIn >= UInt64(length))
@@ -98,6 +100,11 @@ import Testing
             for reason in [DropReason.badICV, .replayed, .tooOld, .malformed, .badOffload, .wrongWorker] {
                 #expect(counters.drops[reason] == nil)
             }
+        }
+        // One worker opens all of a tunnel's packets; with two, the other one seals what is sent the other way.
+        for side in [workersA, workersB] where workers == 2 {
+            #expect(side[0].packetsIn > 0 && side[1].packetsIn == 0)
+            #expect(side[1].packetsOut > 10 * side[0].packetsOut)
         }
         if hasOffloads {
             #expect(countersA.runsSent * 5 < countersA.packetsOut, "runs of many packets")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Adit: Interop
 """Two Adit gateways: traffic, status, the ways to start and to end."""
+import glob
+import os
 import time
 
 import pytest
@@ -125,6 +127,28 @@ def test_the_first_packet_starts_the_tunnel_and_is_kept(lab, program):
     assert lab.ping("a", count=1, patience=5).received == 1
     assert_traffic(lab, count=5)
     assert len(b.peer()["children"]) == 1
+
+
+def threads(gateway):
+    """Seconds of processor time by thread of a gateway."""
+    times = {}
+    for path in glob.glob(f"/proc/{gateway.process.pid}/task/*/stat"):
+        with open(path) as file:
+            name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+        times[name] = sum(map(int, rest.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    return times
+
+
+@pytest.mark.alone
+def test_both_directions_of_a_tunnel_have_a_worker_each(lab, program):
+    gateways = [Gateway(lab, program, side, workers=2).start() for side in ("a", "b")]
+    gateways[0].up()
+    before = [threads(gateway) for gateway in gateways]
+    lab.iperf3("a", seconds=2)
+    lab.iperf3("a", seconds=2, reverse=True)
+    for gateway, earlier in zip(gateways, before):
+        used = {name: seconds - earlier[name] for name, seconds in threads(gateway).items()}
+        assert used["adit-worker-0"] > 0.1 and used["adit-worker-1"] > 0.1, used
 
 
 def test_start_action_start(lab, program):
