@@ -22,7 +22,7 @@ public struct ForwardingCounters: Hashable, Sendable {
     public var runsReceived: UInt64 = 0
     /// Runs of datagrams sent.
     public var runsSent: UInt64 = 0
-    /// Hints and IKE datagrams that the mailbox did not take.
+    /// Hints and IKE datagrams that the mailbox did not take; the datagrams are among the drops, too.
     public var mailboxFull: UInt64 = 0
     /// Lost packets by reason; reasons that never happened are absent.
     public var drops: [DropReason: UInt64] = [:]

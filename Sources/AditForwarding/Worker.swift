@@ -68,6 +68,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private var arrivals = ArrivalRate()
     private var nextRelease: UInt64 = 0
     private var nextPathCheck: UInt64 = 0
+    private var unreadable: UInt64 = 0
 
     init(
         number: Int, device: Device, sink: Device, transport: Transport, reader: SAReader, mailbox: Mailbox,
@@ -127,6 +128,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
         let reading = outboundTurn(now: now, mtu: mtu)
         let didReceive = inboundTurn(now: now, mtu: mtu)
+        countUnreadable()
         reader.quiescent()
         if didReceive || reading == .more { return .again }
         if reading == .nothing { return .sleep }
@@ -170,6 +172,14 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         flush()
         writeReplies()
         return reading
+    }
+
+    /// What device and transport could not make out is lost like anything else.
+    private mutating func countUnreadable() {
+        let total = device.unreadable &+ transport.unreadable
+        guard total != unreadable else { return }
+        counters.drops.count(.malformed, packets: total &- unreadable)
+        unreadable = total
     }
 
     private mutating func inboundTurn(now: Timestamp, mtu: Int) -> Bool {

@@ -12,4 +12,12 @@ public protocol DatagramTransport: AnyObject {
     // SAFETY: the runs and the bytes they point to are lent for the call.
     /// Sends every run in order; returns how many datagrams the kernel did not take (lost, to be counted).
     func send(_ runs: UnsafeBufferPointer<OutgoingRun>) -> Int
+
+    /// How many datagrams were received but could not be understood; 0 unless the transport counts them.
+    var unreadable: UInt64 { get }
+}
+
+extension DatagramTransport {
+    /// Not counted.
+    public var unreadable: UInt64 { 0 }
 }

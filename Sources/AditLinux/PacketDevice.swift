@@ -21,11 +21,16 @@ public protocol PacketDevice: AnyObject {
     /// Whether one thread may write while another one reads, and a packet may be written to any of several devices;
     /// false unless the device says so.
     var isFullDuplex: Bool { get }
+
+    /// How many packets were read but could not be understood or did not fit; 0 unless the device counts them.
+    var unreadable: UInt64 { get }
 }
 
 extension PacketDevice {
     /// One thread does both.
     public var isFullDuplex: Bool { false }
+    /// Not counted.
+    public var unreadable: UInt64 { 0 }
 }
 
 /// What a device can do.

@@ -207,6 +207,30 @@ import Testing
         #expect(TestGateway.eventually { b.counters.drops == [.deviceFull: 1] })
     }
 
+    @Test func whatCannotBeReadIsCounted() throws {
+        let (a, b) = try Self.pair()
+        a.device.toWorker.put([Packet(bytes: []), Packet(bytes: Self.packet(payload: 10).bytes), Packet(bytes: [])])
+        b.transport.arriving.put([MemoryTransport.Run(bytes: [], segmentSize: 1, remote: TestSA.endpointA)])
+        #expect(TestGateway.eventually { b.counters.packetsIn == 1 && b.counters.drops == [.malformed: 1] })
+        #expect(TestGateway.eventually { a.counters.drops == [.malformed: 2] })
+    }
+
+    @Test func ikeThatTheMailboxDoesNotTakeIsCounted() throws {
+        let b = try TestGateway(transport: MemoryTransport(local: TestSA.endpointB))
+        try b.start()
+        let message = [UInt8](repeating: 0, count: 4) + [UInt8](repeating: 7, count: 40_000)
+        let count = 20
+        b.transport.arriving.put(
+            (0..<count).map { _ in
+                MemoryTransport.Run(bytes: message, segmentSize: message.count, remote: TestSA.endpointA)
+            })
+        #expect(TestGateway.eventually { b.counters.runsReceived == UInt64(count) && b.counters.mailboxFull > 0 })
+        b.forwarder?.stop()
+        var taken = 0
+        b.mailbox.drain(datagram: { _, _, _ in taken += 1 }, hint: { _ in })
+        #expect(b.counters.drops == [.queueFull: UInt64(count - taken)])
+    }
+
     /// Two IKE SAs of one peer: its kernel, or ours, joins their datagrams into one run.
     @Test func aRunOfTwoSAsIsOpened() throws {
         let sent = try TestQueue<MemoryTransport.Run>()

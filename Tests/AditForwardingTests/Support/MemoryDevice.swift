@@ -4,6 +4,7 @@
 import AditLinux
 import AditWire
 import Foundation
+import Synchronization
 
 /// A queue between a test and a worker, with a descriptor that is readable while something is in it.
 ///
@@ -37,7 +38,7 @@ final class TestQueue<Element: Sendable>: @unchecked Sendable {
     var count: Int { lock.withLock { items.count } }
 }
 
-/// A device whose packets a test puts in and takes out.
+/// A device whose packets a test puts in and takes out; a packet without bytes is one that cannot be read.
 final class MemoryDevice: PacketDevice {
     struct Packet: Sendable, Equatable {
         var bytes: [UInt8]
@@ -48,20 +49,32 @@ final class MemoryDevice: PacketDevice {
     let fromWorker: TestQueue<Packet>
     let capabilities: DeviceCapabilities
     let refusesWrites: Bool
+    /// With this errno every read fails.
+    let readError: CInt?
+    /// How often it was read; any thread.
+    let reads = Atomic(0)
+    private(set) var unreadable: UInt64 = 0
 
     init(
-        capabilities: DeviceCapabilities = [.checksum, .tcpSegmentation, .udpSegmentation], refusesWrites: Bool = false
+        capabilities: DeviceCapabilities = [.checksum, .tcpSegmentation, .udpSegmentation], refusesWrites: Bool = false,
+        readError: CInt? = nil
     ) throws {
         toWorker = try TestQueue()
         fromWorker = try TestQueue()
         self.capabilities = capabilities
         self.refusesWrites = refusesWrites
+        self.readError = readError
     }
 
     var descriptor: CInt { toWorker.descriptor }
 
     func read(into batch: PacketBatch) -> DeviceResult {
-        let packets = toWorker.take(batch.capacity)
+        reads.add(1, ordering: .relaxed)
+        batch.count = 0
+        if let readError { return .failed(readError) }
+        let taken = toWorker.take(batch.capacity)
+        let packets = taken.filter { !$0.bytes.isEmpty }
+        unreadable += UInt64(taken.count - packets.count)
         for (index, packet) in packets.enumerated() {
             let offset = index * batch.stride + PacketBatch.headRoom
             packet.bytes.withUnsafeBytes {
@@ -81,7 +94,7 @@ final class MemoryDevice: PacketDevice {
     }
 }
 
-/// A transport that carries runs to its peer, as UDP GSO and GRO would.
+/// A transport that carries runs to its peer, as UDP GSO and GRO would; a run without bytes cannot be read.
 final class MemoryTransport: DatagramTransport {
     struct Run: Sendable {
         var bytes: [UInt8]
@@ -103,6 +116,7 @@ final class MemoryTransport: DatagramTransport {
     let peer: MemoryTransport?
     /// Set before the worker starts: changes what is sent to the peer.
     let wire: @Sendable (Run) -> [Run]
+    private(set) var unreadable: UInt64 = 0
 
     init(local: Endpoint, peer: MemoryTransport? = nil, wire: @escaping @Sendable (Run) -> [Run] = { [$0] }) throws {
         arriving = try TestQueue()
@@ -115,7 +129,9 @@ final class MemoryTransport: DatagramTransport {
     var descriptors: [CInt] { [arriving.descriptor] }
 
     func receive(into batch: DatagramBatch) -> DeviceResult {
-        let runs = arriving.take(batch.capacity)
+        let taken = arriving.take(batch.capacity)
+        let runs = taken.filter { !$0.bytes.isEmpty }
+        unreadable += UInt64(taken.count - runs.count)
         for (index, run) in runs.enumerated() {
             let offset = index * batch.stride
             run.bytes.withUnsafeBytes {
