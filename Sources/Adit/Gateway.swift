@@ -53,7 +53,8 @@ public final class Gateway: Sendable {
         control = try ControlLoop()
         running = LockedState(parts)
         try parts.start(
-            control, configuration, report: { broadcaster.send(.ike($0)) }, warn: { broadcaster.send(.warning($0)) })
+            control, configuration, report: { broadcaster.send(.ike($0)) }, warn: { broadcaster.send(.warning($0)) },
+            fail: { broadcaster.send(.failed($0)) })
     }
 
     deinit { stop() }

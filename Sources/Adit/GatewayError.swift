@@ -28,6 +28,14 @@ public struct GatewayError: Error, Sendable, Equatable, CustomStringConvertible 
         self.description = description
     }
 
+    /// Of a device that could be read and no longer can; `name` is that of an interface, nil an embedder's device.
+    init(lostDevice name: String?, code: CInt) {
+        let error = SystemError(
+            name.map { "read interface \($0)" } ?? "read a packet device", code: code,
+            remedy: name == nil ? nil : "somebody removed it; start the gateway again, which makes it anew")
+        self.init(.deviceUnavailable, error.description)
+    }
+
     init(_ error: SystemError) {
         let code: Code =
             switch error.code {

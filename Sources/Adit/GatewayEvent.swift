@@ -9,4 +9,7 @@ public enum GatewayEvent: Sendable {
     case ike(IKEReport)
     /// An operational message for the log: a problem of the system, not of a peer.
     case warning(String)
+    /// The gateway cannot go on: its interface, or an embedder's device, is gone. Once; no packet passes any more, and
+    /// ``Gateway/stop()`` takes leave of the peers.
+    case failed(GatewayError)
 }

@@ -55,9 +55,11 @@ final class GatewayParts: Sendable {
     /// Starts the control thread on these parts.
     func start(
         _ control: ControlLoop, _ configuration: GatewayConfiguration,
-        report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void
+        report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void,
+        fail: @escaping @Sendable (GatewayError) -> Void
     ) throws(SystemError) {
         let forwarder = forwarder
+        let name = device?.name
         let parts = ControlParts(
             endpoint: IKEEndpoint(
                 connections: configuration.connections, entropy: .system, limits: Self.limits(configuration),
@@ -73,7 +75,7 @@ final class GatewayParts: Sendable {
                     blockLength: suite.blockLength)
             },
             mtuChanged: { forwarder.mtu = $0 }, childInstalled: { forwarder.wake() }, report: report, warn: warn,
-            keyLog: keyLog)
+            keyLog: keyLog, deviceFailed: { fail(GatewayError(lostDevice: name, code: $0)) })
         if let directory = configuration.keyLogDirectory { warn(Self.keyLogWarning(directory)) }
         do throws(SystemError) {
             try control.start(parts)

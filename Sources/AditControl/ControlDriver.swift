@@ -18,6 +18,8 @@ final class ControlDriver {
     private let table: SATable
     private let watch: AddressWatch
     private let poll: EventPoll
+    private let deviceFailed: @Sendable (CInt) -> Void
+    private var hasDevice = true
     private var effects: [IKEEffect] = []
     private var stopping = false
     private var retiredSAs = 0
@@ -29,6 +31,7 @@ final class ControlDriver {
         mailbox = parts.mailbox
         ikeSocket = parts.ikeSocket
         self.requests = requests
+        deviceFailed = parts.deviceFailed
         watch = try AddressWatch(tunnel: parts.link, listened: parts.listened, warn: parts.warn)
         policies = ChildDirectory(table: parts.table, warn: parts.warn)
         applier = try EffectApplier(parts, policies: policies)
@@ -165,6 +168,10 @@ final class ControlDriver {
         case .peerMoved(let spi, let peer): handle(.peerMoved(inboundSPI: spi, to: peer))
         case .pathTooSmall(let peer): applier.pathChanged(to: peer)
         case .unknownSPI(let spi, let peer): handle(.unknownSPI(spi, from: peer))
+        case .deviceFailed(let code):
+            // Every worker says so, of its own queue.
+            if hasDevice { deviceFailed(code) }
+            hasDevice = false
         }
     }
 

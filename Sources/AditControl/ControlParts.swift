@@ -47,6 +47,9 @@ package struct ControlParts {
     /// How host names are looked up, on a thread where that may take its time.
     package var lookup: @Sendable (String) -> HostLookup
 
+    /// Called once, with the errno, when the device can no longer be read.
+    package var deviceFailed: @Sendable (CInt) -> Void
+
     /// All of it.
     package init(
         endpoint: IKEEndpoint, connections: [ConnectionConfiguration], table: SATable, mailbox: Mailbox,
@@ -55,7 +58,8 @@ package struct ControlParts {
         installRoutes: Bool, innerMTU: @escaping @Sendable (CipherSuite, IPAddress.Family, Int) -> Int,
         mtuChanged: @escaping @Sendable (Int) -> Void, childInstalled: @escaping @Sendable () -> Void,
         report: @escaping @Sendable (IKEReport) -> Void, warn: @escaping @Sendable (String) -> Void,
-        keyLog: KeyLog? = nil, lookup: @escaping @Sendable (String) -> HostLookup = NameResolver.systemLookup
+        keyLog: KeyLog? = nil, lookup: @escaping @Sendable (String) -> HostLookup = NameResolver.systemLookup,
+        deviceFailed: @escaping @Sendable (CInt) -> Void = { _ in }
     ) {
         self.endpoint = endpoint
         self.connections = connections
@@ -75,5 +79,6 @@ package struct ControlParts {
         self.warn = warn
         self.keyLog = keyLog
         self.lookup = lookup
+        self.deviceFailed = deviceFailed
     }
 }

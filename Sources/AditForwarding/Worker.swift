@@ -47,6 +47,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     /// How often another worker is given way before the wait becomes a sleep, and how long that is.
     private let yieldLimit = 64
     private let turnPause: UInt64 = 50_000
+    /// After so many failed reads in a row the device is gone: a single one may be about one packet.
+    private let deviceFailureLimit = 16
 
     /// Read from.
     private let device: Device
@@ -68,6 +70,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private var arrivals = ArrivalRate()
     private var nextRelease: UInt64 = 0
     private var nextPathCheck: UInt64 = 0
+    private var deviceFailures = 0
+    private var hasDevice = true
     private var unreadable: UInt64 = 0
 
     init(
@@ -152,12 +156,14 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private mutating func outboundTurn(now: Timestamp, mtu: Int) -> Reading {
         var reading = Reading.nothing
         var bytes = 0
-        for _ in 0..<readLimit where bytes < readBytes {
-            _ = device.read(into: packets)
+        for _ in 0..<readLimit where bytes < readBytes && hasDevice {
+            let result = device.read(into: packets)
             guard packets.count > 0 else {
+                noteEmptyRead(result)
                 if reading == .more { reading = .all }
                 break
             }
+            deviceFailures = 0
             reading = .more
             arrivals.add(packets.count)
             counters.deviceReads.add(packets.count)
@@ -172,6 +178,18 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         flush()
         writeReplies()
         return reading
+    }
+
+    /// A device whose interface was removed fails for ever, and its descriptor always wants to be read.
+    private mutating func noteEmptyRead(_ result: DeviceResult) {
+        guard case .failed(let code) = result else {
+            deviceFailures = 0
+            return
+        }
+        deviceFailures += 1
+        guard deviceFailures >= deviceFailureLimit, control.post(.deviceFailed(code: code)) else { return }
+        hasDevice = false
+        poll.remove(device.descriptor)
     }
 
     /// What device and transport could not make out is lost like anything else.

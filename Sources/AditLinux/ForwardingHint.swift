@@ -19,6 +19,8 @@ public enum ForwardingHint: Hashable, Sendable {
     case pathTooSmall(peer: Endpoint)
     /// ESP arrived with an SPI that names no SA, so its sender may have outlived one of ours. At most one a second.
     case unknownSPI(SPI, from: Endpoint)
+    /// The device can no longer be read, by this errno: its interface is gone. Once for each worker.
+    case deviceFailed(code: CInt)
 
     /// The hint as a mailbox carries it.
     @inlinable public var message: Mailbox.Hint {
@@ -30,6 +32,7 @@ public enum ForwardingHint: Hashable, Sendable {
         case .peerMoved(let spi, let peer): Self.message(kind: 5, UInt64(spi.rawValue), peer)
         case .pathTooSmall(let peer): Self.message(kind: 6, 0, peer)
         case .unknownSPI(let spi, let peer): Self.message(kind: 7, UInt64(spi.rawValue), peer)
+        case .deviceFailed(let code): Mailbox.Hint(kind: 8, first: UInt64(UInt32(bitPattern: code)))
         }
     }
 
@@ -44,6 +47,7 @@ public enum ForwardingHint: Hashable, Sendable {
         case 5: self = .peerMoved(inboundSPI: spi, to: Self.endpoint(message))
         case 6: self = .pathTooSmall(peer: Self.endpoint(message))
         case 7: self = .unknownSPI(spi, from: Self.endpoint(message))
+        case 8: self = .deviceFailed(code: CInt(truncatingIfNeeded: message.first))
         default: return nil
         }
     }

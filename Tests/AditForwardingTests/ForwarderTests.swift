@@ -207,6 +207,27 @@ import Testing
         #expect(TestGateway.eventually { b.counters.drops == [.deviceFull: 1] })
     }
 
+    /// As a TUN queue whose interface was removed: a read fails, and the descriptor always wants to be read.
+    @Test func aDeviceThatIsGoneIsToldOfOnceAndLeftAlone() throws {
+        let device = try MemoryDevice(readError: 77)
+        let a = try TestGateway(device: device, transport: MemoryTransport(local: TestSA.endpointA))
+        device.toWorker.put([Packet(bytes: [0])])
+        try a.start()
+        var hints: [ForwardingHint] = []
+        let isTold = TestGateway.eventually {
+            a.mailbox.drain(datagram: { _, _, _ in }, hint: { hints += [ForwardingHint($0)].compactMap { $0 } })
+            return !hints.isEmpty
+        }
+        #expect(isTold)
+        let reads = device.reads.load(ordering: .relaxed)
+        // The worker goes on with what its peers send.
+        a.transport.arriving.put([MemoryTransport.Run(bytes: [1, 2], segmentSize: 2, remote: TestSA.endpointB)])
+        #expect(TestGateway.eventually { a.counters.drops == [.malformed: 1] })
+        a.mailbox.drain(datagram: { _, _, _ in }, hint: { hints += [ForwardingHint($0)].compactMap { $0 } })
+        #expect(hints == [.deviceFailed(code: 77)])
+        #expect(device.reads.load(ordering: .relaxed) == reads)
+    }
+
     @Test func whatCannotBeReadIsCounted() throws {
         let (a, b) = try Self.pair()
         a.device.toWorker.put([Packet(bytes: []), Packet(bytes: Self.packet(payload: 10).bytes), Packet(bytes: [])])

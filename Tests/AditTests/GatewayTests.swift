@@ -63,6 +63,26 @@ import Testing
         other.stop()
     }
 
+    @Test func aDeviceThatIsGoneIsAnEvent() async throws {
+        let own = Self.address(21)
+        let gateway = try Gateway(
+            configuration(own, Self.address(22), initiator: true),
+            devices: [SilentDevice(readError: EBADFD), SilentDevice(readError: EBADFD)])
+        var failures: [GatewayError] = []
+        let events = gateway.events()
+        for await event in events {
+            guard case .failed(let error) = event else { continue }
+            failures.append(error)
+            break
+        }
+        #expect(failures.map(\.code) == [.deviceUnavailable])
+        #expect(failures.first?.description == "read a packet device: File descriptor in bad state")
+        // Both workers told of it, and nothing comes a second time.
+        gateway.stop()
+        for await event in events { if case .failed(let error) = event { failures.append(error) } }
+        #expect(failures.count == 1)
+    }
+
     /// Every member may be called from any thread: snapshots are taken while SAs come and go.
     @Test func statusFromManyThreadsWhileRekeying() async throws {
         let (one, other) = try pair(11)

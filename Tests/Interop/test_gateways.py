@@ -129,6 +129,28 @@ def test_the_first_packet_starts_the_tunnel_and_is_kept(lab, program):
     assert len(b.peer()["children"]) == 1
 
 
+@pytest.mark.alone
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interface_that_is_removed_ends_the_gateway(lab, program, workers):
+    a = Gateway(lab, program, "a", workers=workers).start()
+    b = Gateway(lab, program, "b").start()
+    a.up()
+    assert_traffic(lab, count=3)
+    lab.ip("a", "link del adit0")
+    wait_until("adit ends", lambda: a.process.poll() is not None, seconds=3)
+    assert a.process.returncode == 1
+    wait_until("b has heard of the end", lambda: not b.peer()["children"], seconds=2)
+    sentence = "read interface adit0: File descriptor in bad state; somebody removed it; start the gateway again"
+    errors = [line for line in a.log_text().splitlines() if " error: " in line]
+    assert len(errors) == 1 and sentence in errors[0], errors
+    assert a.log_text().splitlines()[-1].startswith("adit: " + sentence)
+    assert a.leftovers() == ""
+    # And it comes again.
+    a.start()
+    a.up()
+    assert_traffic(lab, count=3)
+
+
 def threads(gateway):
     """Seconds of processor time by thread of a gateway."""
     times = {}

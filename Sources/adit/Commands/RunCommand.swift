@@ -5,6 +5,7 @@ internal import Adit
 internal import ArgumentParser
 internal import Dispatch
 internal import Logging
+internal import Synchronization
 
 /// `adit run`
 struct RunCommand: ParsableCommand {
@@ -28,6 +29,8 @@ struct RunCommand: ParsableCommand {
                                 interface, exit 0 within 2 s
               SIGHUP            read the configuration again, as 'adit reload';
                                 after an error nothing changes
+
+            When somebody removes the interface, it stops in the same way and exits 1.
 
             EXAMPLES
               adit run
@@ -76,23 +79,30 @@ struct RunCommand: ParsableCommand {
         }
         let counters = MetricsCounters()
         metrics?.start { MetricsText(status: gateway.status(), counts: counters.counts).text }
-        serve(gateway, configuration, checked.settings, counters, server, signals, logger)
+        if let failure = serve(gateway, configuration, checked.settings, counters, server, signals, logger) {
+            throw CommandFailure.failed(failure.description)
+        }
     }
 
+    /// Runs until a signal, or until the gateway cannot go on, which is returned.
     private func serve(
         _ gateway: Gateway, _ configuration: GatewayConfiguration, _ settings: ConfigurationFile.ExecutableSettings,
         _ counters: MetricsCounters, _ server: ControlServer, _ signals: ProcessSignals, _ logger: Logger
-    ) {
+    ) -> GatewayError? {
         let active = ActiveConfiguration(path: file.config, configuration, logger, settings: settings)
         let log = TransitionLog(logger)
         let hub = EventHub()
         let drained = DispatchSemaphore(value: 0)
+        let failure = Mutex<GatewayError?>(nil)
         let events = gateway.events()
         Task {
             for await event in events {
                 log.log(event)
                 counters.count(event)
                 hub.publish(event)
+                guard case .failed(let error) = event else { continue }
+                failure.withLock { $0 = error }
+                ProcessSignals.stop()
             }
             drained.signal()
         }
@@ -113,6 +123,7 @@ struct RunCommand: ParsableCommand {
         // The last events are worth a moment, but no more: the whole stop has 2 s.
         _ = drained.wait(timeout: .now() + .milliseconds(100))
         logger.info("stopped")
+        return failure.withLock { $0 }
     }
 
     private func makeLogger(_ settings: ConfigurationFile.ExecutableSettings) -> (Logger, LineWriter) {

@@ -18,6 +18,9 @@ struct ProcessSignals {
         signal(SIGPIPE, SIG_IGN)
     }
 
+    /// Asks this process to stop, as SIGTERM from outside would; any thread.
+    static func stop() { kill(getpid(), SIGTERM) }
+
     /// Waits for the next signal.
     func next() -> Request {
         while true {

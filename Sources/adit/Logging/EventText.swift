@@ -22,6 +22,8 @@ struct EventText {
         switch event {
         case .warning(let text):
             self.init(.warning, nil, text, "warning")
+        case .failed(let error):
+            self.init(.error, nil, error.description, "gateway_failed")
         case .ike(let report):
             self.init(report, elapsed: elapsed)
         }
