@@ -56,6 +56,10 @@ public struct GatewayConfiguration: Sendable, Equatable {
         public static let gso = Offloads(rawValue: 2)
         /// Runs of datagrams received by one call (UDP_GRO).
         public static let gro = Offloads(rawValue: 4)
+        /// Of ``tun`` only TCP super-packets, and the unfinished checksums that they need.
+        public static let tso = Offloads(rawValue: 8)
+        /// Of ``tun`` only UDP super-packets, and the unfinished checksums that they need.
+        public static let uso = Offloads(rawValue: 16)
         /// Everything.
         public static let all: Offloads = [.tun, .gso, .gro]
     }

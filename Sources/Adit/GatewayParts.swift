@@ -28,7 +28,7 @@ final class GatewayParts: Sendable {
         let device = try TUNDevice(
             TUNDevice.Options(
                 name: configuration.interface, queues: workers,
-                offloads: configuration.offloads.contains(.tun) ? .all : []))
+                offloads: TUNOffloads(configuration.offloads)))
         self.device = device
         self.workers = workers
         (table, mailbox) = (SATable(workers: workers), try Mailbox(producers: workers))
@@ -148,6 +148,16 @@ protocol PacketForwarding: AnyObject, Sendable {
 }
 
 extension Forwarder: PacketForwarding {}
+
+extension TUNOffloads {
+    /// What `offloads` asks of a TUN device.
+    init(_ offloads: GatewayConfiguration.Offloads) {
+        self = []
+        if offloads.contains(.tun) { formUnion(.all) }
+        if offloads.contains(.tso) { formUnion([.checksum, .tcpV4, .tcpV6, .tcpECN]) }
+        if offloads.contains(.uso) { formUnion([.checksum, .udpV4, .udpV6]) }
+    }
+}
 
 extension GatewayStatus.SATraffic {
     init(_ counters: SACounters) {

@@ -3,6 +3,7 @@
 
 import AditCrypto
 import AditIKE
+import AditLinux
 import AditWire
 import Glibc
 import Testing
@@ -81,6 +82,16 @@ import Testing
         gateway.stop()
         for await event in events { if case .failed(let error) = event { failures.append(error) } }
         #expect(failures.count == 1)
+    }
+
+    @Test func eachOffloadOfTheDeviceHasASwitch() {
+        #expect(TUNOffloads(GatewayConfiguration.Offloads.all) == .all)
+        #expect(TUNOffloads([.tun] as GatewayConfiguration.Offloads) == .all)
+        #expect(TUNOffloads([.gso, .gro] as GatewayConfiguration.Offloads) == [])
+        let tcp = TUNOffloads([.tso] as GatewayConfiguration.Offloads)
+        let udp = TUNOffloads([.uso] as GatewayConfiguration.Offloads)
+        #expect(tcp == [.checksum, .tcpV4, .tcpV6, .tcpECN] && udp == [.checksum, .udpV4, .udpV6])
+        #expect(tcp.union(udp) == .all)
     }
 
     /// Every member may be called from any thread: snapshots are taken while SAs come and go.

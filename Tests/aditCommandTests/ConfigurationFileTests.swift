@@ -40,7 +40,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
             nat_port = 5501
             workers = 2
             nice = -5
-            offloads = ["gso", "tun"]
+            offloads = ["gso", "tso"]
             control = "/run/x.sock"
             install_routes = false
             retransmit_timeout = "2s"
@@ -89,7 +89,7 @@ private func connection(_ more: String = "", remote: String = "\"192.0.2.2\"") -
         #expect(gateway.interface == "adit7")
         #expect(gateway.addresses.map(\.description) == ["10.1.0.1/24", "2001:db8::1/64"])
         #expect(gateway.mtu == 1400 && gateway.workers == 2 && gateway.niceness == -5 && !gateway.installRoutes)
-        #expect(gateway.offloads == [.tun, .gso])
+        #expect(gateway.offloads == [.tso, .gso])
         #expect(gateway.retransmitTimeout == .seconds(2) && gateway.retransmitTries == 3)
         #expect(gateway.keepAlive == .seconds(10))
         #expect(gateway.listen.map(\.description) == ["192.0.2.1"])

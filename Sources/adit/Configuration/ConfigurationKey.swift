@@ -37,7 +37,9 @@ extension ConfigurationKey {
         ConfigurationKey("nat_port", "a number from 1 to 65535, other than ike_port", "4500"),
         ConfigurationKey("workers", "\"auto\" or a number from 1 to 64", "\"auto\""),
         ConfigurationKey("nice", "a number from -20 to 19", "-10"),
-        ConfigurationKey("offloads", "a list of \"tun\", \"gso\" and \"gro\"", "[\"tun\", \"gso\", \"gro\"]"),
+        ConfigurationKey(
+            "offloads", "a list of \"tun\", \"tso\", \"uso\", \"gso\" and \"gro\"",
+            "[\"tun\", \"gso\", \"gro\"]"),
         ConfigurationKey("control", "an absolute path of at most 107 bytes", "\"/run/adit/control.sock\""),
         ConfigurationKey("metrics", "a loopback address and a port, for example \"127.0.0.1:9500\""),
         ConfigurationKey("install_routes", "true or false", "true"),

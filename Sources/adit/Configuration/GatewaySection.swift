@@ -112,5 +112,7 @@ struct GatewaySection {
     }
 
     private let listenLimit = 64
-    private let offloadNames: [String: GatewayConfiguration.Offloads] = ["tun": .tun, "gso": .gso, "gro": .gro]
+    private let offloadNames: [String: GatewayConfiguration.Offloads] = [
+        "tun": .tun, "tso": .tso, "uso": .uso, "gso": .gso, "gro": .gro,
+    ]
 }
