@@ -238,11 +238,12 @@ internal import AditWire
         } else {
             control.post(.acquire(policy: policy.rawValue, packet: flow))
         }
+        let packet = packet.slice(0, header.totalLength)
         guard offload.segmentation == .none else {
-            counters.drops.count(.noSA)
+            let segments = Segmentation(packet, header: header, offload: offload)?.count ?? 1
+            counters.drops.count(.noSA, packets: UInt64(segments))
             return
         }
-        let packet = packet.slice(0, header.totalLength)
         guard !offload.needsChecksum || packet.finishChecksum(offload) else {
             counters.drops.count(.badOffload)
             return

@@ -314,6 +314,26 @@ import Testing
         #expect(released == Array(packets.suffix(HoldQueue.policyLimit)))
     }
 
+    @Test func packetsOfALargeTunnelWaitAndSuperPacketsAreCountedBySegments() throws {
+        let transportB = try MemoryTransport(local: TestSA.endpointB)
+        let a = try TestGateway(transport: MemoryTransport(local: TestSA.endpointA, peer: transportB))
+        try a.table.setPolicies([TestSA.policy(isA: true)])
+        try a.start(mtu: 8938)
+        let large = Self.packet(isTCP: false, payload: 8910)
+        let tcp = Self.packet(payload: 50_000)
+        a.device.toWorker.put([
+            Packet(bytes: tcp.bytes, offload: SegmentationTests.offload(tcp, size: 5000)), Packet(bytes: large.bytes),
+        ])
+        #expect(TestGateway.eventually { a.counters.drops == [.noSA: 10] && a.device.toWorker.count == 0 })
+        let b = try TestGateway(transport: transportB)
+        try b.table.install(TestSA.parameters(isA: false))
+        try b.start(mtu: 8938)
+        try a.table.install(TestSA.parameters(isA: true))
+        a.forwarder?.wake()
+        #expect(Self.received(b, count: 1) == [large.bytes])
+        #expect(a.counters.drops == [.noSA: 10])
+    }
+
     @Test func ikeGoesToTheMailboxWithItsAddresses() throws {
         let b = try TestGateway(transport: MemoryTransport(local: TestSA.endpointB))
         try b.start()

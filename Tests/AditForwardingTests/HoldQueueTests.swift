@@ -46,13 +46,30 @@ import Testing
 
     @Test func sizeAndPatienceAreLimited() {
         var queue = HoldQueue()
-        expect(hold(&queue, 1, length: 1501, policy: 1, now: 0) == 1)
+        expect(hold(&queue, 1, length: HoldQueue.packetLimit + 1, policy: 1, now: 0) == 1)
         expect(queue.isEmpty)
-        expect(hold(&queue, 1, length: 1500, policy: 1, now: 7) == 0)
+        expect(hold(&queue, 1, length: HoldQueue.packetLimit, policy: 1, now: 7) == 0)
         expect(!queue.isExpired(0, now: Timestamp(nanoseconds: 7 + HoldQueue.patience - 1)))
         expect(queue.isExpired(0, now: Timestamp(nanoseconds: 7 + HoldQueue.patience)))
         queue.remove(0)
         expect(queue.isEmpty)
+    }
+
+    @Test func bytesAreLimited() {
+        var queue = HoldQueue()
+        let most = HoldQueue.byteLimit / HoldQueue.packetLimit
+        for number in 0..<most {
+            expect(hold(&queue, UInt8(number), length: HoldQueue.packetLimit, policy: UInt32(number)) == 0)
+        }
+        let rest = HoldQueue.byteLimit - most * HoldQueue.packetLimit
+        expect(hold(&queue, 99, length: rest, policy: 99) == 0)
+        expect(hold(&queue, 100, length: 1, policy: 99) == 1)
+        expect(queue.count == most + 1 && queue.packet(0)[0] == 1 && queue.packet(most)[0] == 100)
+        // What was given up or taken out makes room.
+        for _ in 0..<queue.count { queue.remove(0) }
+        for number in 0..<most {
+            expect(hold(&queue, UInt8(number), length: HoldQueue.packetLimit, policy: UInt32(number)) == 0)
+        }
     }
 
     @Test func contentsSurviveRemovals() {

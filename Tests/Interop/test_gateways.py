@@ -129,6 +129,13 @@ def test_the_first_packet_starts_the_tunnel_and_is_kept(lab, program):
     assert len(b.peer()["children"]) == 1
 
 
+def test_the_first_packet_is_kept_while_a_dead_address_is_tried(lab, program):
+    live = lab.sites["b"].outer4
+    a, b = pair(lab, program, first={"remote_addrs": ["192.0.2.77", live]}, start_action="trap")
+    assert lab.ping("a", count=1, patience=25).received == 1
+    assert not a.drops()["no_sa"] and len(b.peer()["children"]) == 1
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interface_that_is_removed_ends_the_gateway(lab, program, workers):
