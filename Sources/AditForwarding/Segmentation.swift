@@ -12,9 +12,9 @@ internal import AditWire
 ///
 /// Nothing is allocated; segments may be written in several turns. The super-packet itself is not changed.
 struct Segmentation {
-    /// A super-packet of 65,535 bytes at Linux's smallest send MSS of 48 bytes (`tcp_min_snd_mss`) has this many
-    /// segments.
-    static let segmentLimit = 1366
+    /// The most segments: a super-packet of 65,535 bytes less 20 and 60 of headers at Linux's smallest send MSS
+    /// (`tcp_min_snd_mss`, 48), which counts up to 40 bytes of TCP options and then leaves 8 of payload.
+    static let segmentLimit = (65_535 - 20 - 60 + 7) / 8
 
     /// How many segments there are.
     let count: Int

@@ -80,6 +80,17 @@ import Testing
         #expect(flags == [0x90, 0x10, 0x19])
     }
 
+    /// `tcp_min_snd_mss` is 48 and counts the options: with 12 bytes of them 36 of payload are left, with 40 only 8.
+    @Test(arguments: [12, 40])
+    func theSmallestSegmentsOfLinuxAreSplit(_ options: Int) {
+        var packet = InnerPacket()
+        packet.tcpOptions = [UInt8](repeating: 1, count: options)
+        packet.payload = (0..<65_495 - options).map { UInt8(truncatingIfNeeded: $0) }
+        #expect(packet.bytes.count == 65_535)
+        let size = 48 - options
+        #expect(Self.split(packet.bytes, Self.offload(packet, size: size)) == packet.segments(of: size))
+    }
+
     @Test func lyingHeadersAreRefused() {
         var packet = InnerPacket()
         packet.payload = [UInt8](repeating: 1, count: 3000)
@@ -97,9 +108,9 @@ import Testing
             offload.segmentation = wrong
             #expect(Self.split(bytes, offload) == nil, "\(wrong)")
         }
-        offload = good
-        offload.segmentSize = 2
-        #expect(Self.split(bytes, offload) == nil, "1500 segments")
+        var large = packet
+        large.payload = [UInt8](repeating: 1, count: 65_455)
+        #expect(Self.split(large.bytes, Self.offload(large, size: 7)) == nil, "9351 segments")
         #expect(Self.split(Array(bytes.dropLast()), good) == nil, "shorter than its total length")
         #expect(Self.split(bytes + [0], good) == nil, "longer than its total length")
     }
