@@ -179,20 +179,21 @@ final class ControlDriver {
         endpoint.handle(event, now: MonotonicClock.now(), into: &effects)
         applier.apply(effects)
         effects.removeAll(keepingCapacity: true)
-        // Deleting a child installs none, so this ends; the limit is for what nobody thought of.
+        // Deleting a child installs none, and of a peer's addresses each is tried once, so this ends; what the limit
+        // leaves is done with the next event.
         for _ in 0..<Self.failureRounds {
-            let failures = applier.takeFailures()
-            guard !failures.isEmpty else { return }
-            for failure in failures {
-                let event = IKEEvent.installationFailed(inboundSPI: failure.spi, reason: failure.reason)
-                endpoint.handle(event, now: MonotonicClock.now(), into: &effects)
+            let failures = applier.takeFailures().map { failure in
+                IKEEvent.installationFailed(inboundSPI: failure.spi, reason: failure.reason)
             }
             applier.apply(effects)
             effects.removeAll(keepingCapacity: true)
         }
+            let events = failures + applier.takeUnsendable()
+            guard !events.isEmpty else { return }
+            for event in events { endpoint.handle(event, now: MonotonicClock.now(), into: &effects) }
     }
 
-    private static let failureRounds = 4
+    private static let failureRounds = 64
     /// IKE datagrams handled before the loop looks at its deadline again.
     static let datagramsPerTurn = 256
     /// How often retired SAs are looked at while there are some.

@@ -6,6 +6,7 @@ internal import AditESP
 internal import AditIKE
 internal import AditLinux
 internal import AditWire
+internal import Glibc
 
 /// Performs the IKE machine's effects, in their order. Lives on the control thread.
 final class EffectApplier {
@@ -44,6 +45,8 @@ final class EffectApplier {
     private(set) var lastUnmatchedFailure: FailureReport?
 
     init(_ parts: borrowing ControlParts, policies: ChildDirectory) throws(SystemError) {
+    /// Messages that the kernel refused to send since ``takeUnsendable()``.
+    private var unsendable: [IKEEvent] = []
         table = parts.table
         self.policies = policies
         ikeSocket = parts.ikeSocket
@@ -154,6 +157,12 @@ final class EffectApplier {
     func takeTraffic() -> [SPI] {
         var active: [SPI] = []
         for (spi, before) in watched {
+    /// The messages that could not leave, once.
+    func takeUnsendable() -> [IKEEvent] {
+        defer { unsendable = [] }
+        return unsendable
+    }
+
             guard let carried = table.counters(inboundSPI: spi) else { continue }
             let packets = carried.packetsIn &+ carried.packetsOut
             guard packets != before else { continue }
@@ -198,7 +207,10 @@ final class EffectApplier {
         // RFC 7296 §2.23: on the NAT traversal port every IKE message follows four zero octets.
         let viaNAT = local.port == natSocket.port
         let socket = viaNAT ? natSocket : ikeSocket
-        socket.send(bytes, nonESPMarker: viaNAT, local: local.address, remote: remote)
+        let sent = socket.send(bytes, nonESPMarker: viaNAT, local: local.address, remote: remote)
+        if case .failed(let code) = sent, let reason = SendFailure(errno: code) {
+            unsendable.append(.unsendable(bytes, local: local, remote: remote, reason: reason))
+        }
     }
 
     // MARK: Child SAs
@@ -300,4 +312,16 @@ final class EffectApplier {
     private static let freshLimit = 256
     private static let defaultPathMTU = 1500
     private static let largestPathMTU = 9000
+}
+
+extension SendFailure {
+    /// What an errno of a send says of the addresses; nil when it says nothing of them.
+    fileprivate init?(errno code: CInt) {
+        switch code {
+        case EADDRNOTAVAIL, EINVAL: self = .localAddress
+        case ENETUNREACH, EHOSTUNREACH: self = .route
+        case EAFNOSUPPORT: self = .family
+        default: return nil
+        }
+    }
 }

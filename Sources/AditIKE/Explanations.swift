@@ -15,6 +15,27 @@ extension IKEEndpoint {
             "Check remote_addrs, that the peer's gateway runs, and that no firewall drops UDP ports 500 and 4500.")
     }
 
+    /// This host cannot send to the peer.
+    func cannotSend(_ reason: SendFailure, _ sa: IKESA) -> FailureReport {
+        let (local, remote) = (sa.local.address, sa.remote.address)
+        switch reason {
+        case .localAddress where !local.isUnspecified && !hasAddress(local):
+            return report(
+                sa, .peerUnreachable, .ikeSAInit, "\(local) is not an address of this machine",
+                "Set local_addrs to an address of this machine (ip address), or leave it out: then the route decides.")
+        case .localAddress, .route:
+            return report(
+                sa, .peerUnreachable, .ikeSAInit,
+                "this machine has no route to \(remote)" + (local.isUnspecified ? "" : " from \(local)"),
+                "Add a route (ip route get \(remote) shows what there is), or correct remote_addrs or local_addrs.")
+        case .family:
+            let family = remote.family == .v4 ? "IPv4" : "IPv6"
+            return report(
+                sa, .peerUnreachable, .ikeSAInit, "no \(family) address is listened on, so \(remote) cannot be reached",
+                "Add an \(family) address to listen, enable \(family) on this machine, or correct remote_addrs.")
+        }
+    }
+
     /// The peer asked for a cookie and did not go on with it.
     func cookieInVain(_ sa: IKESA) -> FailureReport {
         report(

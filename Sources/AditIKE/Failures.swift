@@ -49,6 +49,19 @@ extension IKEEndpoint {
         }
     }
 
+    /// A message of ours cannot leave this host.
+    ///
+    /// An attempt to which nobody has answered yet goes on with the next address at once. All others are sent again as
+    /// if the message had been lost: the network may come back.
+    mutating func unsendable(_ bytes: [UInt8], local: Endpoint, remote: Endpoint, _ reason: SendFailure) {
+        var reader = ByteReader(bytes)
+        guard let header = try? IKEHeader(parsing: &reader), header.flags.contains(.initiator) else { return }
+        withIKESA(header.initiatorSPI) { endpoint, sa in
+            guard case .initSent = sa.state, sa.local == local, sa.remote == remote else { return }
+            endpoint.fail(&sa, endpoint.cannotSend(reason, sa), .none)
+        }
+    }
+
     /// Records and tells a failure that leaves the connection's plans as they are.
     mutating func noteFailure(_ report: FailureReport, _ sa: IKESA, isProven: Bool = true) {
         // A half-open IKE SA belongs to no connection yet, but its report may name the one that the peer meant.

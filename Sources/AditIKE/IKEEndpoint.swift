@@ -97,6 +97,8 @@ public struct IKEEndpoint: Sendable {
         case .peerMoved(let spi, let remote): peerMoved(spi, to: remote)
         case .unknownSPI(let spi, let remote): reportUnknownSPI(spi, to: remote)
         case .installationFailed(let spi, let reason): installationFailed(spi, reason)
+        case .unsendable(let bytes, let local, let remote, let reason):
+            unsendable(bytes, local: local, remote: remote, reason)
         case .resolved(let token, let answers): resolved(token, answers)
         case .addressesChanged(let addresses): addressesChanged(addresses)
         case .deadline: break

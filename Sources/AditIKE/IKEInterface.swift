@@ -28,12 +28,24 @@ public enum IKEEvent: Sendable {
     case unknownSPI(SPI, from: Endpoint)
     /// The data plane could not take the pair of ESP SAs of an ``IKEEffect/installChild(_:)``.
     case installationFailed(inboundSPI: SPI, reason: String)
+    /// A message of an ``IKEEffect/send(_:local:remote:)`` cannot leave this host.
+    case unsendable([UInt8], local: Endpoint, remote: Endpoint, reason: SendFailure)
     /// What became of the names of an ``IKEEffect/resolve(connection:names:token:)``.
     case resolved(token: UInt32, [NameResolution])
     /// The addresses of this host, all of them: when the endpoint begins, and whenever they or the routes have changed.
     case addressesChanged([HostAddress])
     /// ``IKEEndpoint/nextDeadline`` has passed.
     case deadline
+}
+
+/// Why a datagram cannot leave this host.
+public enum SendFailure: Sendable {
+    /// The local address that was asked for cannot be sent from.
+    case localAddress
+    /// There is no route to the remote address.
+    case route
+    /// No socket is open for the remote address's family.
+    case family
 }
 
 /// What an operator can ask.
