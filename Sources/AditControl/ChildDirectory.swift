@@ -49,9 +49,22 @@ final class ChildDirectory {
         return PolicyID(rawValue: next)
     }
 
-    /// Whether packets may ever bring a child up: then its routes stand without an SA, and its packets are told of.
+    /// Whether packets may ever bring a child up: then they are told of.
     static func isTrapped(_ child: ChildConfiguration, _ connection: ConnectionConfiguration) -> Bool {
         child.startAction != .none || connection.dpdAction == .trap
+    }
+
+    /// A child with the remote selectors that are routed into the tunnel also without an SA; nil when there are none.
+    ///
+    /// Its packets are dropped while there is no SA, and never leave in the clear by another route (RFC 4301 §5.1). Not
+    /// so where it is not known from which address a peer will call: the answer would go into the tunnel itself. A peer
+    /// that has only names may be anywhere beside what is protected, with `%any` anywhere at all.
+    static func routed(_ child: ChildConfiguration, _ connection: ConnectionConfiguration) -> ChildConfiguration? {
+        guard !isTrapped(child, connection), connection.remoteAddresses.isEmpty else { return child }
+        guard !connection.remoteNames.isEmpty else { return nil }
+        var child = child
+        child.remoteSelectors.removeAll { $0.prefixes.contains { $0.length == 0 } }
+        return child
     }
 
     /// A child's place in the configuration: between equally specific selectors the earlier one wins.

@@ -35,7 +35,11 @@ final class EffectApplier {
     private var installed: [SPI: ChildSAInstallation] = [:]
     /// Packets that children with an `inactivity` carried when they were last looked at.
     private var watched: [SPI: UInt64] = [:]
-    /// Routes that stay while nothing is installed, so that a first packet reaches the tunnel.
+    /// The largest inner packet: the device's MTU, or less where a fixed one is more than a path takes.
+    private var limit: Int
+    private var hasToldLimit = false
+    private var sweep = PathSweep()
+    /// Routes that stay while nothing is installed, so that a packet goes into the tunnel or nowhere.
     private var trapped: [ChildConfiguration] = []
     /// The configured addresses of peers, which stay reachable outside the tunnel.
     private var configuredPeers: [IPAddress] = []
@@ -71,7 +75,7 @@ final class EffectApplier {
     /// Whether any Child SA is installed.
     var hasChildren: Bool { !installed.isEmpty }
 
-    /// Brings the interface up, with the routes of the children that packets may start.
+    /// Brings the interface up, with the routes that stand without an SA.
     func start(connections: [ConnectionConfiguration]) throws(SystemError) {
         try tunnel.bringUp(addresses: addresses)
         mtuChanged(tunnel.mtu)
@@ -84,7 +88,7 @@ final class EffectApplier {
         configuredPeers = connections.flatMap(\.remoteAddresses)
         for peer in configuredPeers { tunnel.addPeer(peer) }
         trapped = connections.flatMap { connection in
-            connection.children.filter { ChildDirectory.isTrapped($0, connection) }
+            connection.children.compactMap { ChildDirectory.routed($0, connection) }
         }
         for child in trapped { tunnel.addRoutes(to: child.remoteSelectors, from: child.localSelectors) }
         for child in before { tunnel.removeRoutes(to: child.remoteSelectors) }
