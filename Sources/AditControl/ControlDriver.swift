@@ -103,6 +103,7 @@ final class ControlDriver {
             for spi in applier.takeTraffic() { handle(.traffic(inboundSPI: spi)) }
         }
         retiredSAs = table.reclaim()
+            applier.sweepPaths(now)
     }
 
     private func take(_ hint: SAHint) {

@@ -64,9 +64,9 @@ final class EffectApplier {
         report = parts.report
         warn = parts.warn
         keyLog = parts.keyLog
+        limit = parts.fixedMTU ?? Self.firstMTU(parts)
         tunnel = try TunnelInterface(
-            link: parts.link, mtu: parts.fixedMTU ?? Self.firstMTU(parts), installRoutes: parts.installRoutes,
-            warn: parts.warn)
+            link: parts.link, mtu: limit, installRoutes: parts.installRoutes, warn: parts.warn)
     }
 
     /// The TUN device's MTU.
@@ -278,7 +278,7 @@ final class EffectApplier {
     }
 
     /// The device has one MTU for all peers, the smallest. While there is one peer each new SA sets it afresh, so that
-    /// it rises again with the path, or when the kernel forgets what an ICMP message said (RFC 8201 §4).
+    /// it rises again with the path; see ``sweepPaths(_:)``.
     private func followPath(of child: ChildSAInstallation) {
         let address = child.remote.address
         let path = Self.pathMTU(to: address)
@@ -289,10 +289,34 @@ final class EffectApplier {
         changeMTU(to: mtu, mayRise: isOnlyPeer)
     }
 
-    private func changeMTU(to mtu: Int, mayRise: Bool) {
-        guard fixedMTU == nil, mtu < tunnel.mtu || (mayRise && mtu != tunnel.mtu) else { return }
-        tunnel.setMTU(mtu)
-        mtuChanged(tunnel.mtu)
+    /// Asks the kernel again for the paths to all peers, a few each time: the MTU rises when the peer with the smallest
+    /// has gone, or when the kernel forgets what an ICMP message said, which may have been forged (RFC 8201 §4). Called
+    /// about every second while there are children.
+    func sweepPaths(_ now: Timestamp) {
+        let smallest = sweep.turn(now) {
+            Set(installed.values.map { PathSweep.Path(peer: $0.remote.address, suite: $0.suite) })
+        } ask: { path in
+            innerMTU(path.suite, path.peer.family, Self.pathMTU(to: path.peer))
+        }
+        if let smallest { changeMTU(to: smallest, mayRise: true) }
+    }
+
+    private func changeMTU(to path: Int, mayRise: Bool) {
+        sweep.note(path)
+        let mtu = min(path, fixedMTU ?? path)
+        guard mtu < limit || (mayRise && mtu != limit) else { return }
+        limit = mtu
+        if let fixedMTU { tellLimit(fixedMTU) } else { tunnel.setMTU(mtu) }
+        mtuChanged(mtu)
+    }
+
+    /// Says once that a fixed MTU is too large.
+    private func tellLimit(_ fixed: Int) {
+        guard limit < fixed, !hasToldLimit else { return }
+        hasToldLimit = true
+        warn(
+            "mtu = \(fixed) is more than a path to a peer takes, which is \(limit): larger packets are sent in "
+                + "fragments, or their senders are told; set mtu to \(limit) at the most, or to \"auto\"")
     }
 
     private static func firstMTU(_ parts: borrowing ControlParts) -> Int {
