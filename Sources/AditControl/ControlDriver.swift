@@ -47,6 +47,7 @@ final class ControlDriver {
 
     /// Runs until asked to stop.
     func run() {
+        applier.routesChanged(MonotonicClock.now())
         tellAddresses()
         handle(.deadline)
         while !stopping {
@@ -72,7 +73,7 @@ final class ControlDriver {
         let now = MonotonicClock.now()
         var wake = endpoint.nextDeadline
         if retiredSAs > 0 { wake = min(wake ?? now + Self.reclaimInterval, now + Self.reclaimInterval) }
-        if let due = watch.due { wake = min(wake ?? due, due) }
+        for due in [watch.due, applier.interfaceCheckAt] { wake = due.map { min(wake ?? $0, $0) } ?? wake }
         if applier.hasChildren { wake = min(wake ?? drainAt, drainAt) }
         return wake
     }
@@ -81,10 +82,11 @@ final class ControlDriver {
     private func watchNetwork() {
         let now = MonotonicClock.now()
         watch.note(now)
-        guard watch.take(now) else { return }
+        let hasChanged = watch.take(now)
         // Before the routes are asked for the way to a peer.
-        applier.routesChanged()
-        tellAddresses()
+        if hasChanged { applier.routesChanged(now) }
+        applier.checkInterface(now)
+        if hasChanged { tellAddresses() }
     }
 
     private func tellAddresses() {
@@ -101,9 +103,9 @@ final class ControlDriver {
             table.drainHints { hints.append($0) }
             for hint in hints { take(hint) }
             for spi in applier.takeTraffic() { handle(.traffic(inboundSPI: spi)) }
+            applier.sweepPaths(now)
         }
         retiredSAs = table.reclaim()
-            applier.sweepPaths(now)
     }
 
     private func take(_ hint: SAHint) {
@@ -186,12 +188,12 @@ final class ControlDriver {
             let failures = applier.takeFailures().map { failure in
                 IKEEvent.installationFailed(inboundSPI: failure.spi, reason: failure.reason)
             }
-            applier.apply(effects)
-            effects.removeAll(keepingCapacity: true)
-        }
             let events = failures + applier.takeUnsendable()
             guard !events.isEmpty else { return }
             for event in events { endpoint.handle(event, now: MonotonicClock.now(), into: &effects) }
+            applier.apply(effects)
+            effects.removeAll(keepingCapacity: true)
+        }
     }
 
     private static let failureRounds = 64

@@ -45,12 +45,12 @@ final class EffectApplier {
     private var configuredPeers: [IPAddress] = []
     /// Child SAs that could not be installed since ``takeFailures()``: the IKE machine believes that they are.
     private var failures: [(spi: SPI, reason: String)] = []
+    /// Messages that the kernel refused to send since ``takeUnsendable()``.
+    private var unsendable: [IKEEvent] = []
     /// The last failure of a peer that fits no connection.
     private(set) var lastUnmatchedFailure: FailureReport?
 
     init(_ parts: borrowing ControlParts, policies: ChildDirectory) throws(SystemError) {
-    /// Messages that the kernel refused to send since ``takeUnsendable()``.
-    private var unsendable: [IKEEvent] = []
         table = parts.table
         self.policies = policies
         ikeSocket = parts.ikeSocket
@@ -157,16 +157,16 @@ final class EffectApplier {
         return failures
     }
 
-    /// The children with an `inactivity` on which packets passed since this was last asked.
-    func takeTraffic() -> [SPI] {
-        var active: [SPI] = []
-        for (spi, before) in watched {
     /// The messages that could not leave, once.
     func takeUnsendable() -> [IKEEvent] {
         defer { unsendable = [] }
         return unsendable
     }
 
+    /// The children with an `inactivity` on which packets passed since this was last asked.
+    func takeTraffic() -> [SPI] {
+        var active: [SPI] = []
+        for (spi, before) in watched {
             guard let carried = table.counters(inboundSPI: spi) else { continue }
             let packets = carried.packetsIn &+ carried.packetsOut
             guard packets != before else { continue }
@@ -264,8 +264,17 @@ final class EffectApplier {
         warn("the key log is full or cannot be written: the keys from now on are missing in it")
     }
 
-    /// The host's own routes changed: peers stay reachable outside the tunnel.
-    func routesChanged() { tunnel.refreshPeers() }
+    /// Interfaces, addresses or routes of the host changed: peers stay reachable outside the tunnel at once.
+    func routesChanged(_ now: Timestamp) {
+        tunnel.refreshPeers()
+        tunnel.noteChange(now)
+    }
+
+    /// When ``checkInterface(_:)`` is due.
+    var interfaceCheckAt: Timestamp? { tunnel.checkAt }
+
+    /// Puts back what others took away from the interface.
+    func checkInterface(_ now: Timestamp) { tunnel.check(now) }
 
     // MARK: MTU
 

@@ -2,6 +2,7 @@
 // Adit: AditControlTests
 
 import AditWire
+import Synchronization
 import Testing
 
 @testable import AditControl
@@ -35,6 +36,13 @@ private struct Host {
         try tunnel.bringUp(addresses: [])
         return (device, tunnel)
     }
+}
+
+/// What was warned of.
+private final class Log: Sendable {
+    private let written = Mutex<[String]>([])
+    var lines: [String] { written.withLock { $0 } }
+    var add: @Sendable (String) -> Void { { [self] line in written.withLock { $0.append(line) } } }
 }
 
 private let everything = [TrafficSelector("0.0.0.0/0")].compactMap { $0 }
@@ -121,6 +129,130 @@ private let second = IPAddress(v4: 0xc633_6407)
             #expect(links["198.51.100.7/32"] == other.index)
             tunnel.removeAll()
             withExtendedLifetime((device, other)) {}
+        }
+    }
+
+    private static func time(_ seconds: UInt64) -> Timestamp { Timestamp(nanoseconds: seconds * 1_000_000_000) }
+
+    /// What `ip link set down` and other programs take away comes back.
+    @Test func whatOthersTakeAwayComesBack() throws {
+        try inNamespace {
+            let host = try Host()
+            let log = Log()
+            let device = try TUNDevice(.init(name: "one0"))
+            let tunnel = try TunnelInterface(link: device.index, mtu: 1400, installRoutes: true, warn: log.add)
+            let addresses = try ["10.9.0.1/24", "fd09::1/64"].map { try #require(IPPrefix($0)) }
+            try tunnel.bringUp(addresses: addresses)
+            tunnel.addPeer(first)
+            tunnel.addRoutes(to: everything, from: [TrafficSelector("10.9.0.0/16")!])
+            let all = (halves + ["203.0.113.7/32"]).sorted()
+            let has = { try host.netlink.addresses(link: device.index).map(\.prefix).sorted { $0.length < $1.length } }
+            tunnel.check(Self.time(1))
+            #expect(tunnel.checkAt == nil && log.lines == [], "nothing has begun")
+            tunnel.noteChange(Self.time(1))
+            tunnel.check(Self.time(1))
+            #expect(try log.lines == [] && host.routes() == all && has() == addresses)
+
+            try host.netlink.setUp(false, link: device.index)
+            tunnel.noteChange(Self.time(10))
+            tunnel.check(Self.time(10))
+            tunnel.noteChange(Self.time(20))
+            tunnel.check(Self.time(20))
+            #expect(log.lines.count == 1 && log.lines[0].contains("taken down"), "it is told once")
+            #expect(try host.routes() == ["203.0.113.7/32"])
+            // A child that comes up meanwhile has to wait.
+            tunnel.addRoutes(to: [TrafficSelector("10.7.0.0/16")!], from: [])
+            try host.netlink.setUp(true, link: device.index)
+            tunnel.noteChange(Self.time(30))
+            tunnel.check(Self.time(30))
+            #expect(log.lines.count == 2 && log.lines[1].contains("up again"))
+            #expect(try host.routes() == (all + ["10.7.0.0/16"]).sorted())
+            tunnel.removeRoutes(to: [TrafficSelector("10.7.0.0/16")!])
+            #expect(try host.routes() == all && has() == addresses)
+            #expect(try host.netlink.routes().filter { $0.link == device.index }.allSatisfy { $0.source != nil })
+
+            // Routes of ours that somebody removes are no news: they are looked for now and then.
+            for route in try host.netlink.routes() { try host.netlink.removeRoute(route) }
+            tunnel.check(Self.time(31))
+            #expect(try host.routes() == [])
+            tunnel.check(Self.time(90))
+            #expect(try host.routes() == all)
+            #expect(log.lines.count == 3 && log.lines[2].contains("one0 (2)"))
+            // With other news they are looked for at once, and not ever so often.
+            for _ in 0..<3 {
+                for route in try host.netlink.routes() { try host.netlink.removeRoute(route) }
+                tunnel.noteChange(Self.time(91))
+                tunnel.check(Self.time(91))
+            }
+            #expect(try host.routes() == [] && tunnel.checkAt == Self.time(92))
+            tunnel.removeAll()
+            withExtendedLifetime(device) {}
+        }
+    }
+
+    @Test func aDeletedInterfaceIsTold() throws {
+        try inNamespace {
+            let host = try Host()
+            let log = Log()
+            let tunnel = try {
+                let device = try TUNDevice(.init(name: "one0"))
+                let tunnel = try TunnelInterface(link: device.index, mtu: 1400, installRoutes: true, warn: log.add)
+                try tunnel.bringUp(addresses: [])
+                tunnel.addRoutes(to: everything, from: [])
+                return tunnel
+            }()
+            for second in 1...3 as ClosedRange<UInt64> {
+                tunnel.noteChange(Self.time(second))
+                tunnel.check(Self.time(second))
+            }
+            #expect(log.lines.count == 1 && log.lines[0].contains("deleted"))
+            tunnel.removeAll()
+            #expect(try host.routes() == [] && log.lines.count == 1)
+        }
+    }
+
+    /// An interface that was there before keeps what it had, and nothing of ours.
+    @Test func anInterfaceIsLeftAsItWas() throws {
+        try inNamespace {
+            let host = try Host()
+            let theirs = try #require(IPPrefix("10.8.0.1/24"))
+            let ours = try #require(IPPrefix("10.9.0.1/24"))
+            for wasUp in [false, true] {
+                let device = try TUNDevice(.init(name: "one0"))
+                try host.netlink.addAddress(theirs, link: device.index)
+                try host.netlink.setUp(wasUp, link: device.index)
+                let tunnel = try TunnelInterface(link: device.index, mtu: 1400, installRoutes: true) { message in
+                    Issue.record(Comment(rawValue: message))
+                }
+                try tunnel.bringUp(addresses: [theirs, ours])
+                let during = try host.netlink.addresses(link: device.index).map(\.prefix)
+                #expect(Set(during) == [theirs, ours])
+                tunnel.removeAll()
+                #expect(try host.netlink.addresses(link: device.index).map(\.prefix) == [theirs])
+                #expect(try host.netlink.links().first { $0.index == device.index }?.isUp == wasUp)
+                withExtendedLifetime(device) {}
+            }
+        }
+    }
+
+    @Test func aKilledGatewaysHostRoutesAreGoneAlsoWithoutRoutesOfItsOwn() throws {
+        try inNamespace {
+            let host = try Host()
+            do {
+                let (device, tunnel) = try host.gateway("one0")
+                tunnel.addPeer(first)
+                tunnel.addRoutes(to: everything, from: [])
+                withExtendedLifetime(device) {}
+            }
+            #expect(try host.routes() == ["203.0.113.7/32"])
+            let device = try TUNDevice(.init(name: "one0"))
+            let tunnel = try TunnelInterface(link: device.index, mtu: 1400, installRoutes: false, warn: { _ in })
+            try tunnel.bringUp(addresses: [])
+            #expect(try host.routes() == [])
+            tunnel.addPeer(first)
+            tunnel.addRoutes(to: everything, from: [])
+            #expect(try host.routes() == [])
+            withExtendedLifetime(device) {}
         }
     }
 
