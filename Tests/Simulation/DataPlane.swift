@@ -13,8 +13,6 @@ package final class DataPlane {
         package internal(set) var installation: ChildSAInstallation
         /// Whether the machine wants us to send on it.
         package internal(set) var isActive: Bool
-        /// The counter of the last packet sealed with it: an AEAD's IV must never come back.
-        var lastIV: [UInt8] = []
     }
 
     /// What became of a packet that arrived.
@@ -38,6 +36,9 @@ package final class DataPlane {
     /// How many of the next pairs it does not take.
     package var refusals = 0
     private var refused: Set<SPI> = []
+    /// The counter of the last packet sealed with each pair, 0 before the first: an AEAD's IV must never come back.
+    /// Apart from the pairs, as every packet asks for it.
+    private var lastIV: [SPI: UInt64] = [:]
     private let table: SATable
     private let reader: SAReader
     private var children: [(connection: String, child: String)] = []
@@ -89,6 +90,7 @@ package final class DataPlane {
         if let packets = child.configuration.rekeyPackets { parameters.lifetime.rekeyPackets = packets }
         do { try table.install(parameters) } catch { return "\(error)" }
         pairs[child.inboundSPI] = Pair(installation: child, isActive: child.outboundActive)
+        lastIV[child.inboundSPI] = 0
         reader.quiescent()
         return nil
     }
@@ -105,6 +107,7 @@ package final class DataPlane {
         guard refused.remove(spi) == nil else { return }
         if table.remove(inboundSPI: spi) == nil { problems.append("removes \(spi), which is not installed") }
         pairs[spi] = nil
+        lastIV[spi] = nil
         reader.quiescent()
     }
 
@@ -190,13 +193,13 @@ package final class DataPlane {
     }
 
     private func noteIV(_ sealed: [UInt8], _ inbound: SPI) {
-        let iv = Array(sealed[ESPHeader.length..<ESPHeader.length + 8])
-        guard let last = pairs[inbound]?.lastIV else {
+        let iv = sealed[ESPHeader.length..<ESPHeader.length + 8].reduce(0) { $0 << 8 | UInt64($1) }
+        guard let last = lastIV[inbound] else {
             problems.append("sends on \(inbound), which is not installed")
             return
         }
-        if !last.isEmpty, !last.lexicographicallyPrecedes(iv) { problems.append("uses an IV of \(inbound) again") }
-        pairs[inbound]?.lastIV = iv
+        if last >= iv { problems.append("uses an IV of \(inbound) again") }
+        lastIV[inbound] = iv
     }
 
     private func order(of child: ChildSAInstallation) -> UInt32 {
