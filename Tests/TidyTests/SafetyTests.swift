@@ -29,6 +29,26 @@ import Testing
         #expect(violations.isEmpty, "\(list(violations))")
     }
 
+    /// A `Mutex` that is free makes no call, so that no count of locks sees it (scripts/hotpath): it is kept away by
+    /// name.
+    @Test func thePacketPathHasNoLock() {
+        let modules = ["AditESP", "AditForwarding", "AditLinux"]
+        // Starting threads, resolving names, and the lock for such as these.
+        let cold = ["LockedState.swift", "NameResolver.swift", "PinnedThread.swift"].map { "Sources/AditLinux/\($0)" }
+        let path = SourceTree.sources.filter { modules.contains($0.target) && !cold.contains($0.path) }
+        let violations = objections(in: path) { _, line in lock(in: line).map { "locks with \($0)" } }
+        #expect(violations.isEmpty, "\(list(violations))")
+        #expect(path.count > 50 && cold.allSatisfy { name in SourceTree.sources.contains { $0.path == name } })
+        #expect(lock(in: "private let state: Mutex<Int>") == "Mutex")
+        #expect(lock(in: "let lock = NSLock()") == "NSLock")
+        #expect(lock(in: "import Synchronization") == nil)
+    }
+
+    private func lock(in line: String) -> String? {
+        line.firstMatch(of: /\b(Mutex|LockedState|NSLock|NSRecursiveLock|DispatchQueue|pthread_[a-z]+_(try)?lock)\b/)
+            .map { String($0.1) }
+    }
+
     @Test func nothingIsLeftToDo() {
         let words = ["TO" + "DO", "FIX" + "ME", "filled in by the", "not implemented", "not yet implemented"]
         let violations = objections(in: SourceTree.everything, codeOnly: false) { file, line in
