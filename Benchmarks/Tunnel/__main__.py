@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import signal
 import sys
 import time
@@ -19,6 +20,8 @@ from lab import Lab, LabError, remove_leftovers  # noqa: E402
 
 # Measured when it is asked for by name.
 OPTIONAL = {"udp_1200_runs"}
+# Words of the command line that say where things are and go, each with a value.
+ELSEWHERE = ("--adit", "--output", "--page", "--compare")
 QUICK = ("tcp", "udp_1200", "udp_64", "rtt_idle")
 
 
@@ -100,11 +103,28 @@ def arguments():
     return chosen
 
 
+def left_out(chosen, measurements):
+    """What the command line names leave out: tunnels, and measurements but those that are always asked for by name."""
+    tunnel_names = [name for name in tunnels.TUNNELS if chosen.tunnels and name not in chosen.tunnels]
+    return tunnel_names + [name for name in plan(chosen.seconds, []) if name not in measurements]
+
+
+def command():
+    """The command line that gives this run again, but for where its output goes."""
+    words, skips = [], False
+    for word in sys.argv[1:]:
+        name = word.split("=")[0]
+        if not skips and name not in ELSEWHERE:
+            words.append(word)
+        skips = not skips and word in ELSEWHERE
+    return shlex.join(["scripts/perf", *words])
+
+
 def measured(chosen):
     """All rounds; what was measured before a Ctrl-C is kept."""
     kinds = [tunnels.TUNNELS[name] for name in chosen.tunnels or tunnels.TUNNELS]
     measurements = plan(chosen.seconds, chosen.only)
-    results, versions, skipped, loads = {}, {}, {}, []
+    results, versions, skipped, loads, is_whole = {}, {}, {}, [], True
     began, done = time.monotonic(), 0
     try:
         for number in range(1, chosen.rounds + 1):
@@ -128,8 +148,10 @@ def measured(chosen):
                 done += 1
     except KeyboardInterrupt:
         print("\nstopped; this is what was measured until then", file=sys.stderr)
-    return {"machine": machine(), "load_average": loads, "rounds": chosen.rounds, "seconds": chosen.seconds,
-            "versions": versions, "skipped": skipped, "results": results}
+        is_whole = False
+    return {"machine": machine(), "load_average": loads, "command": command(), "rounds": chosen.rounds,
+            "seconds": chosen.seconds, "is_whole": is_whole, "versions": versions, "skipped": skipped,
+            "left_out": left_out(chosen, measurements), "results": results}
 
 
 def interrupted(*_):

@@ -32,6 +32,21 @@ def median(results, tunnel, measurement, field):
     return statistics.median(found) if found else None
 
 
+def limited(results, tunnel, measurement):
+    """Whether in any round the generator could send no faster, so that the figure is only a lower bound."""
+    return any(run.get("generator_limited") for run in results.get(tunnel, {}).get(measurement, []))
+
+
+def edge(results, subject, others, measurement, field):
+    """What a ratio is where the generator was the limit: "≥ " if only of the subject, "≤ " if only of the others; "? " if
+    of both, which says nothing of which is faster."""
+    if field != "packets_per_second":
+        return ""
+    mine = limited(results, subject, measurement)
+    theirs = any(limited(results, other, measurement) for other in others)
+    return "? " if mine and theirs else "≥ " if mine else "≤ " if theirs else ""
+
+
 def cell(found, scale, digits):
     """`median (least–most)`."""
     if not found:
@@ -44,6 +59,7 @@ def cell(found, scale, digits):
 # What is aimed at, in ratios of medians of one run: what a person reads, the measurement and its field, the others, and
 # Adit's figure ÷ that of the best of them. More is better when the last word is "least", less when it is "most".
 PEERS = ("strongSwan libipsec", "wireguard-go", "wireguard-go, newer", "OpenVPN")
+# A packet rate at which the generator was the limit is a lower bound: see `edge`.
 TARGETS = [
     ("TCP 1 stream ÷ C prototype", "tcp", "bits_per_second", ("C prototype",), 0.9, "least"),
     ("TCP 1 stream ÷ strongSwan libipsec", "tcp", "bits_per_second", ("strongSwan libipsec",), 7, "least"),
@@ -65,16 +81,21 @@ def targets(document):
     results = document["results"]
     lines = []
 
-    def line(title, value, limit, bound):
+    def line(title, value, limit, bound, edge=""):
         met = value >= limit if bound == "least" else value <= limit
+        # A ratio of at least so much can be enough, one of at most so much too little; else the run does not tell.
+        is_known = edge == "" or (edge == "≥ " and met) or (edge == "≤ " and not met)
         sign = "≥" if bound == "least" else "≤"
-        lines.append(f"| {title} | {sign} {limit:g} | {value:.2f} | {'met' if met else '**not met**'} |")
+        verdict = "generator-limited" if not is_known else "met" if met else "**not met**"
+        lines.append(f"| {title} | {sign} {limit:g} | {edge}{value:.2f} | {verdict} |")
 
     def ratio(title, subject, measurement, field, others, limit, bound):
         mine = median(results, subject, measurement, field)
-        theirs = [found for found in (median(results, other, measurement, field) for other in others) if found]
+        theirs = {other: median(results, other, measurement, field) for other in others}
+        theirs = {other: found for other, found in theirs.items() if found}
         if mine and theirs:
-            line(title, mine / (max(theirs) if bound == "least" else min(theirs)), limit, bound)
+            best = max(theirs.values()) if bound == "least" else min(theirs.values())
+            line(title, mine / best, limit, bound, edge(results, subject, list(theirs), measurement, field))
 
     for title, measurement, field, others, limit, bound in TARGETS:
         ratio(title, "Adit", measurement, field, others, limit, bound)
@@ -94,8 +115,7 @@ def table(document):
     for measurement, field, title, scale, digits, _ in ROWS:
         cells = [cell(values(document["results"], name, measurement, field), scale, digits) for name in names]
         for index, name in enumerate(names):
-            limited = values(document["results"], name, measurement, "generator_limited")
-            if field == "packets_per_second" and any(limited):
+            if field == "packets_per_second" and limited(document["results"], name, measurement):
                 cells[index] = "≥ " + cells[index]  # the generator could send no faster
         if any(text != "–" for text in cells):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
@@ -109,10 +129,19 @@ def page(document, earlier=None):
         parts.append(comparison(document, earlier))
     text = "\n\n".join(part for part in parts if part)
     loads = document.get("load_average") or [0]
-    text += (f"\n\n{document['machine']}; medians of {document['rounds']} alternating rounds (least–most), TCP for "
-             f"{document['seconds']} s each; load average at the start of the turns {min(loads):.1f}–{max(loads):.1f}.\n")
+    seconds = f", TCP for {document['seconds']} s each" if any("tcp" in kind for run in document["results"].values()
+                                                            for kind in run) else ""
+    text += (f"\n\n{document['machine']}; medians of {document['rounds']} alternating rounds (least–most){seconds}; "
+             f"load average at the start of the turns {min(loads):.1f}–{max(loads):.1f}.\n")
+    if document.get("command"):
+        text += f"Made by `{document['command']}`.\n"
+    if not document.get("is_whole", True):
+        text += "**Interrupted: not every turn was measured.**\n"
     text += "".join(f"- {name}: {version}\n" for name, version in document["versions"].items())
-    return text + "".join(f"- Not measured: {name}: {reason}\n" for name, reason in document["skipped"].items())
+    text += "".join(f"- Not measured: {name}: {reason}\n" for name, reason in document["skipped"].items())
+    for what in document.get("left_out", []):
+        text += f"- Left out by the command line: {what}\n"
+    return text
 
 
 def ratios(document, subject="Adit"):
@@ -127,7 +156,8 @@ def ratios(document, subject="Adit"):
         cells = []
         for other in others:
             theirs = median(results, other, measurement, field)
-            cells.append(f"{mine / theirs:.2f}" if mine and theirs else "–")
+            cells.append(f"{edge(results, subject, [other], measurement, field)}{mine / theirs:.2f}"
+                         if mine and theirs else "–")
         if any(text != "–" for text in cells):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
