@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditESPTests
 
+import AditCrypto
 import AditWire
 import Foundation
 import Synchronization
@@ -24,6 +25,31 @@ import Testing
         private var items: [UInt64] = []
         var numbers: [UInt64] { lock.withLock { items.map { $0 } } }
         func append(_ more: [UInt64]) { lock.withLock { items += more } }
+    }
+
+    /// The cipher contexts of SAs, seen but not kept: an SA that was never freed keeps its own.
+    struct Contexts {
+        private struct Seen {
+            weak var opener: PacketOpener?
+            weak var sealer: PacketSealer?
+        }
+
+        private var seen: [Seen] = []
+        /// How many were seen, and how many of them live.
+        var total: Int { 2 * seen.count }
+        var alive: Int { seen.count { $0.opener != nil } + seen.count { $0.sealer != nil } }
+
+        /// Notes those of an SA that sends; with every worker's sealers.
+        mutating func note(_ spi: UInt32, workers: Int, _ reader: SAReader) {
+            guard let inbound = reader.inbound(SPI(rawValue: spi)),
+                case .protect(let outbound) = reader.outbound(for: flow(spi))
+            else { return }
+            let opener = inbound.pointee.opener.takeUnretainedValue()
+            for worker in 0..<workers {
+                let sealer = outbound.pointee.lanes.lane(worker).pointee.sealer.takeUnretainedValue()
+                seen.append(Seen(opener: opener, sealer: sealer))
+            }
+        }
     }
 
     static let spis = UInt32(0x1000)..<0x1040
@@ -82,7 +108,10 @@ import Testing
     @Test(arguments: [UInt64(1), 2])
     func readersNeverSeeWhatIsFreed(seed: UInt64) throws {
         let workers = 3
-        let table = SATable(workers: workers, capacity: 256, quarantines: true)
+        // The last worker is this thread.
+        let table = SATable(workers: workers + 1, capacity: 256, quarantines: true)
+        let mine = table.reader(worker: workers)
+        var contexts = Contexts()
         let shared = Shared()
         let group = DispatchGroup()
         for worker in 0..<workers {
@@ -115,6 +144,9 @@ import Testing
                     continue
                 }
                 installed.insert(spi)
+                mine.leaveIdle()
+                contexts.note(spi, workers: workers + 1, mine)
+                mine.enterIdle()
             }
             if step % 10 == 0 { table.reclaim() }
         }
@@ -123,6 +155,29 @@ import Testing
         #expect(shared.faults.load(ordering: .relaxed) == 0, "seed \(seed)")
         #expect(shared.lookups.load(ordering: .relaxed) > 0 && shared.hits.load(ordering: .relaxed) > 0)
         #expect(table.reclaim() == 0, "when every worker sleeps nothing is held")
+        #expect(contexts.total > 1000, "seed \(seed)")
+        #expect(contexts.alive == 2 * (workers + 1) * installed.count, "what is installed lives, and nothing else")
+        for spi in installed { #expect(table.remove(inboundSPI: SPI(rawValue: spi)) != nil) }
+        #expect(table.reclaim() == 0 && contexts.alive == 0, "seed \(seed)")
+    }
+
+    /// Whoever outlives the table: its SAs go with the last of the readers and the table.
+    @Test(arguments: [true, false]) func whatIsInstalledGoesWithTheTable(readerIsLast: Bool) throws {
+        var contexts = Contexts()
+        var table: SATable? = SATable(workers: 1)
+        var reader = table?.reader(worker: 0)
+        for spi in Self.spis { try table?.install(Self.parameters(spi)) }
+        reader?.leaveIdle()
+        if let reader { for spi in Self.spis { contexts.note(spi, workers: 1, reader) } }
+        #expect(contexts.alive == 2 * Self.spis.count)
+        if readerIsLast {
+            table = nil
+            reader = nil
+        } else {
+            reader = nil
+            table = nil
+        }
+        #expect(contexts.alive == 0)
     }
 
     /// Numbers reserved by several workers at once are all different and leave none out.
