@@ -73,6 +73,26 @@ if Context.environment["SIMULATE"] == "1" {
             name: "Simulator", dependencies: ["Simulation"], path: "Tests/Simulator", swiftSettings: testSettings))
 }
 
+// HOT_PATH=1 adds the program that counts and measures the packet path (see scripts/hotpath).
+if Context.environment["HOT_PATH"] == "1" {
+    targets += [
+        .target(name: "CBaseline", path: "Benchmarks/CBaseline", linkerSettings: [.linkedLibrary("crypto")]),
+        .target(name: "CCounting", path: "Benchmarks/CCounting"),
+        .target(
+            name: "BenchmarkSubjects",
+            dependencies: [
+                "CBaseline", "AditForwarding", "AditLinux", "AditIKE", "AditESP", "AditWire", "AditCrypto",
+            ],
+            path: "Benchmarks/Subjects", swiftSettings: testSettings),
+        .target(
+            name: "Splitting", dependencies: ["AditLinux", "AditWire"], path: "Benchmarks/Splitting",
+            swiftSettings: testSettings),
+        .executableTarget(
+            name: "HotPath", dependencies: ["BenchmarkSubjects", "Splitting", "CCounting", "AditCrypto"],
+            path: "Benchmarks/HotPath", swiftSettings: testSettings),
+    ]
+}
+
 if fuzzing {
     // libFuzzer's runtime comes with the instrumentation; gold ends with an internal error on it.
     let linking: [LinkerSetting] = [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]

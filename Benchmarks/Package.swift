@@ -2,17 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
-// A package of its own, so that what benchmarks need is no dependency of Adit's. HOT_PATH_ONLY=1 leaves
-// package-benchmark out, for scripts/hotpath. What is measured comes with the products' modules (AditWire, AditCrypto
-// with AditESP; AditForwarding, AditLinux with Adit).
-let hotPathOnly = Context.environment["HOT_PATH_ONLY"] == "1"
+// A package of its own, so that what benchmarks need is no dependency of Adit's. INITIATORS_ONLY=1 leaves
+// package-benchmark out, for scripts/scale. What is measured comes with the products' modules (AditWire, AditCrypto
+// with AditESP; AditForwarding, AditLinux with Adit). HotPath is built by Adit's own manifest (see scripts/hotpath).
+let initiatorsOnly = Context.environment["INITIATORS_ONLY"] == "1"
 
 let package = Package(
     name: "adit-benchmarks",
     dependencies: [.package(name: "adit", path: "..")],
     targets: [
         .target(name: "CBaseline", path: "CBaseline", linkerSettings: [.linkedLibrary("crypto")]),
-        .target(name: "CCounting", path: "CCounting"),
         .target(
             name: "BenchmarkSubjects",
             dependencies: [
@@ -20,20 +19,24 @@ let package = Package(
                 .product(name: "Adit", package: "adit"),
             ],
             path: "Subjects"),
+        .target(
+            name: "Splitting", dependencies: [.product(name: "Adit", package: "adit")], path: "Splitting"),
         .executableTarget(
             name: "Initiators",
             dependencies: [.product(name: "AditIKE", package: "adit"), .product(name: "Adit", package: "adit")],
             path: "Initiators"),
-        .executableTarget(name: "HotPath", dependencies: ["BenchmarkSubjects", "CCounting"], path: "HotPath"),
     ]
 )
 
-if !hotPathOnly {
+if !initiatorsOnly {
     package.dependencies.append(.package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []))
     package.targets.append(
         .executableTarget(
             name: "DataPlane",
-            dependencies: ["BenchmarkSubjects", .product(name: "Benchmark", package: "benchmark")],
+            dependencies: [
+                "BenchmarkSubjects", "Splitting", .product(name: "AditESP", package: "adit"),
+                .product(name: "Benchmark", package: "benchmark"),
+            ],
             path: "DataPlane",
             plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]))
 }

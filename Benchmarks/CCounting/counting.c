@@ -33,6 +33,7 @@ void *calloc(size_t number, size_t size) {
 }
 void *realloc(void *old, size_t size) {
     count(&allocations);
+    if (old) count(&frees);
     return __libc_realloc(old, size);
 }
 void *aligned_alloc(size_t alignment, size_t size) {
@@ -66,6 +67,10 @@ static int pass_on(_Atomic(locking *) *known, const char *name, void *lock) {
 int pthread_mutex_lock(pthread_mutex_t *lock) {
     static _Atomic(locking *) next;
     return pass_on(&next, "pthread_mutex_lock", lock);
+}
+int pthread_mutex_trylock(pthread_mutex_t *lock) {
+    static _Atomic(locking *) next;
+    return pass_on(&next, "pthread_mutex_trylock", lock);
 }
 int pthread_rwlock_rdlock(pthread_rwlock_t *lock) {
     static _Atomic(locking *) next;

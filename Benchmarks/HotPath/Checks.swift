@@ -3,62 +3,33 @@
 
 import AditCrypto
 import BenchmarkSubjects
-import CCounting
+import Splitting
 
 /// Figures held against their limits.
 struct Verdict {
+    /// Whether every figure kept to its limit so far.
     private(set) var isGood = true
 
-    mutating func hold(_ name: String, _ value: Double, limit: Double?, unit: String = "", note: String = "") {
+    /// A figure and its limit; a quiet one is told when it is above.
+    mutating func hold(
+        _ name: String, _ value: Double, limit: Double?, unit: String = "", note: String = "", isQuiet: Bool = false
+    ) {
         let passes = limit.map { value <= $0 } ?? true
         if !passes { isGood = false }
+        if passes && isQuiet { return }
         let bound = limit.map { " (limit \(rounded($0)))" } ?? ""
         print("\(passes ? "ok  " : "FAIL") \(name): \(rounded(value))\(unit)\(bound)\(note)")
     }
+
+    /// A line about figures that were held.
+    func tell(_ name: String, _ text: String) { print("     \(name): \(text)") }
 }
 
 func rounded(_ value: Double) -> String {
+    guard value >= 0 else { return "-" + rounded(-value) }
     let thousandths = Int((value * 1000).rounded())
     let rest = String(thousandths % 1000)
     return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - rest.count) + rest
-}
-
-/// That the counting counts, since what is proved by it is zeros.
-private func probe(_ verdict: inout Verdict) {
-    final class Thing { var other: Thing? }
-    let before = counting_now()
-    let thing = Thing()
-    thing.other = Thing()
-    thing.other?.other = thing
-    thing.other?.other = nil
-    let after = counting_now()
-    let isCounting =
-        after.allocations > before.allocations && after.objects > before.objects && after.releases > before.releases
-    verdict.hold("allocations and references are not counted here", isCounting ? 0 : 1, limit: 0)
-}
-
-/// Both walks: nothing is allocated, locked or counted for a packet.
-func counts(_ verdict: inout Verdict) throws {
-    probe(&verdict)
-    for traffic in WalkSubject<counting>.Traffic.allCases {
-        let few = traffic == .tcp ? 40 : 400
-        let (out, into) = try WalkSubject<counting>(traffic, batches: few, mark: { counting_now() }).run()
-        for (name, span) in [("out", out), ("in", into)] {
-            let packets = Double(span.packets)
-            func each(_ field: KeyPath<counting, UInt64>) -> Double {
-                Double(span.end[keyPath: field] - span.begin[keyPath: field]) / packets
-            }
-            let label = "\(traffic.rawValue) \(name)"
-            verdict.hold("\(label), allocations a packet", each(\.allocations), limit: 0)
-            verdict.hold("\(label), frees a packet", each(\.frees), limit: 0)
-            verdict.hold("\(label), locks a packet", each(\.locks), limit: 0)
-            verdict.hold("\(label), objects a packet", each(\.objects), limit: 0)
-            verdict.hold("\(label), retains and releases a packet", each(\.retains) + each(\.releases), limit: 0)
-            verdict.hold(
-                "\(label), whole walk with device and wire in memory", Double(span.nanoseconds) / packets, limit: nil,
-                unit: " ns a packet", note: ", \(span.packets) packets")
-        }
-    }
 }
 
 /// Both walks once; prints how many packets passed in all.
@@ -68,7 +39,7 @@ func walk(_ words: [String]) throws {
         fatalError("hotpath walk tcp|large|small BATCHES")
     }
     let (out, _) = try WalkSubject<Void>(traffic, batches: batches, mark: {}).run()
-    print("\(out.packets * 2) packets")
+    print("\(out.map(\.packets).reduce(0, +) * 2) packets")
 }
 
 /// Sealing and opening against libcrypto alone.
@@ -95,24 +66,65 @@ func ratios(_ verdict: inout Verdict) throws {
     }
 }
 
-/// Lookups in tables of 10 to 100,000 entries.
+/// Splitting and joining of a super-packet alone, without limits.
+func splits(_ verdict: inout Verdict) {
+    for isV6 in [false, true] {
+        let (bytes, offload) = Fixture.superPacket(isV6: isV6)
+        let subject = SplitSubject(bytes, offload: offload)
+        for (name, body) in [("split", subject.split), ("join", subject.join)] {
+            let time = medianTime(3000) {
+                body()
+                return subject.count
+            }
+            verdict.hold("\(name), TCP over \(isV6 ? "IPv6" : "IPv4")", time, limit: nil, unit: " ns a segment")
+        }
+    }
+}
+
+/// Lookups in tables of 10 to 100,000 entries, and of policies of up to 1,000 shapes.
+///
+/// Ten SAs that are in use cost the same whatever the table's size. Any of 100,000 miss the processor's caches: what
+/// that costs is told beside the same SAs in a plain array of pointers, and that ratio is held.
 func lookups(_ verdict: inout Verdict) throws {
     var first: [String: Double] = [:]
     for count in [10, 1_000, 100_000] {
         let subject = try LookupSubject(count)
         for traffic in LookupSubject.Traffic.allCases {
-            for (name, time) in [
-                ("SA by SPI", subject.inbound(traffic, rounds: 400)),
-                ("policy of a known flow", subject.outbound(traffic, rounds: 400)),
-                ("policy of a new flow", subject.newFlows(traffic, rounds: 400)),
-            ] {
-                let key = "\(name), \(traffic.rawValue)"
+            let array = subject.median(.array, traffic, rounds: 400)
+            for search in LookupSubject.Search.allCases {
+                let time = search == .array ? array : subject.median(search, traffic, rounds: 400)
+                let key = "\(search.rawValue), \(traffic.rawValue)"
                 let base = first[key, default: time]
                 first[key] = base
+                let limit = search == .array || traffic == .scattered ? nil : 1.5
                 verdict.hold(
-                    "\(key), \(count) entries", time / base, limit: traffic == .active ? 1.5 : nil,
-                    unit: " × that of 10", note: ", \(rounded(time)) ns")
+                    "\(key) of \(count)", time / base, limit: limit, unit: " × that of 10",
+                    note: ", \(rounded(time)) ns")
+                guard traffic == .scattered, count == 100_000, search != .array else { continue }
+                verdict.hold(
+                    "\(key) of \(count)", time / array, limit: search == .inbound ? 12 : 70,
+                    unit: " × that of a plain array")
             }
         }
+    }
+    try shapes(&verdict)
+}
+
+/// Policies of many pairs of prefix lengths: known flows cost the same, and a search no more than its part for each
+/// pair.
+private func shapes(_ verdict: inout Verdict) throws {
+    var first: (known: Double, searched: Double)?
+    for count in [1, 32, 1000] {
+        let subject = try ShapeSubject(count)
+        let times = (known: subject.known(rounds: 1000), searched: subject.searched(rounds: 1000))
+        let base = first ?? times
+        first = base
+        verdict.hold(
+            "policy in the flow cache, \(count) shapes", times.known / base.known, limit: 1.5, unit: " × that of 1",
+            note: ", \(rounded(times.known)) ns")
+        verdict.hold(
+            "policy that only the last of \(count) shapes has, for each shape",
+            times.searched / Double(count) / base.searched, limit: 1.5, unit: " × that of 1",
+            note: ", \(rounded(times.searched)) ns")
     }
 }

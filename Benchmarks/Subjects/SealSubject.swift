@@ -24,14 +24,14 @@ public final class SealSubject {
     private let bare: [OpaquePointer?]
     private let bareMemory: UnsafeMutablePointer<UInt8>
 
-    /// `length` is that of the inner packet, 20 or more. Suites without AEAD have no baseline.
+    /// `length` is that of the inner packet, 28 or more. Suites without AEAD have no baseline.
     public init(suite: CipherSuite, length: Int) throws {
-        tables = try [true, false].map { try Fixture.table(1, isA: $0, suite: suite) }
+        tables = try [true, false].map { try Fixture.table(1, isA: $0, kind: Fixture.Kind(suite: suite)) }
         readers = tables.map { $0.reader(worker: 0) }
         for reader in readers { reader.leaveIdle() }
         self.length = length
         textLength = (length + 2 + 3) & ~3
-        template = Fixture.packet(length: length)
+        template = Fixture.packet(payload: length - 28)
         memory = .allocate(byteCount: Self.batch * Self.stride, alignment: 64)
         bareMemory = .allocate(capacity: Self.batch * Self.stride)
         bareMemory.initialize(repeating: 0x5a, count: Self.batch * Self.stride)

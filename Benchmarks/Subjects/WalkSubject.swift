@@ -25,7 +25,7 @@ public struct Span<Mark: Sendable>: Sendable {
 public final class WalkSubject<Mark: Sendable> {
     /// What the packets are.
     public enum Traffic: String, CaseIterable, Sendable {
-        /// Super-packets of TCP with 45 segments of 1,398 bytes: segmentation, coalescing.
+        /// Super-packets of TCP with 45 segments of 1,438 bytes: segmentation, coalescing.
         case tcp
         /// Datagrams of 1,200 bytes one by one.
         case large
@@ -34,32 +34,47 @@ public final class WalkSubject<Mark: Sendable> {
     }
 
     private let traffic: Traffic
+    private let kind: Fixture.Kind
     private let batches: Int
     private let mark: @Sendable () -> Mark
 
-    /// `batches` reads in a steady state; `mark` is taken at its beginning and end.
-    public init(_ traffic: Traffic, batches: Int, mark: @escaping @Sendable () -> Mark) {
+    /// `batches` reads of each worker in a steady state; `mark` is taken at its beginning and end.
+    public init(
+        _ traffic: Traffic, kind: Fixture.Kind = Fixture.Kind(), batches: Int, mark: @escaping @Sendable () -> Mark
+    ) {
         self.traffic = traffic
+        self.kind = kind
         self.batches = batches
         self.mark = mark
     }
 
-    /// Runs the walk out, then the walk in with what came out of it.
-    public func run() throws -> (out: Span<Mark>, into: Span<Mark>) {
-        let wire = Wire<Mark>(capacity: 2 * batches * (traffic == .tcp ? 4 * 68_000 : 4 * 1_400), mark: mark)
-        let source = try Source(template(), batches: 2 * batches, mark: mark)
-        try walk(Fixture.table(1, isA: true), source, wire) { source.isDone }
-        let sink = try Source<Mark>((bytes: [], offload: PacketOffload()), batches: 0, mark: mark)
-        let replay = try Replay(wire, mark: mark)
-        try walk(Fixture.table(1, isA: false), sink, replay) { replay.isDone }
-        return (source.span(packets: wire.count / 2), replay.span(packets: wire.count / 2))
+    /// Runs the walk out, where all workers seal for one SA, then the walk in of the SA's owner with what came out.
+    public func run() throws -> (out: [Span<Mark>], into: Span<Mark>) {
+        let workers = 0..<kind.workers
+        let wires = workers.map { _ in
+            Wire<Mark>(capacity: 2 * batches * (traffic == .tcp ? 4 * 70_000 : 4 * 1_400))
+        }
+        let sources = try workers.map { _ in try Source(template(), batches: 2 * batches, mark: mark) }
+        try walk(Fixture.table(1, isA: true, kind: kind), sources, wires) { sources.allSatisfy(\.isDone) }
+        let table = try Fixture.table(1, isA: false, kind: kind)
+        let owner = table.owner(of: Fixture.spi(0, towardsA: false))
+        let sinks = try workers.map { _ in
+            try Source<Mark>((bytes: [], offload: PacketOffload()), batches: 0, mark: mark)
+        }
+        let replays = try workers.map { try Replay($0 == owner ? wires : [], mark: mark) }
+        try walk(table, sinks, replays) { replays[owner].isDone }
+        return (
+            zip(sources, wires).map { $0.span(packets: $1.count / 2) },
+            replays[owner].span()
+        )
     }
 
     private func walk<Device: PacketDevice, Transport: DatagramTransport>(
-        _ table: SATable, _ device: Device, _ transport: Transport, until done: () -> Bool
+        _ table: SATable, _ devices: [Device], _ transports: [Transport], until done: () -> Bool
     ) throws {
         let forwarder = try Forwarder(
-            devices: [device], transports: [transport], table: table, mailbox: Mailbox(producers: 1), mtu: 1438)
+            devices: devices, transports: transports, table: table, mailbox: Mailbox(producers: devices.count),
+            mtu: Fixture.mtu)
         while !done() { usleep(1000) }
         forwarder.stop()
         let lost = forwarder.counters.drops
@@ -68,17 +83,9 @@ public final class WalkSubject<Mark: Sendable> {
 
     private func template() -> (bytes: [UInt8], offload: PacketOffload) {
         switch traffic {
-        case .large: return (Fixture.packet(length: 1228), PacketOffload())
-        case .small: return (Fixture.packet(length: 92), PacketOffload())
-        case .tcp:
-            var offload = PacketOffload()
-            offload.segmentation = .tcpV4
-            offload.segmentSize = 1398
-            offload.headerLength = 40
-            offload.needsChecksum = true
-            offload.checksumStart = 20
-            offload.checksumOffset = 16
-            return (Fixture.packet(length: 40 + 45 * 1398, tcp: true), offload)
+        case .large: (Fixture.packet(payload: 1200, isV6: kind.isV6), PacketOffload())
+        case .small: (Fixture.packet(payload: 64, isV6: kind.isV6), PacketOffload())
+        case .tcp: Fixture.superPacket(isV6: kind.isV6)
         }
     }
 }
@@ -101,7 +108,8 @@ final class Marks<Mark: Sendable>: @unchecked Sendable {
     }
 }
 
-/// Gives copies of one packet, four at a time; its second half is the steady state.
+/// Gives copies of one packet, four at a time; its second half is the steady state, and what was read before it and
+/// within it has left when the marks are taken.
 final class Source<Mark: Sendable>: PacketDevice {
     private let wake: WakeUp
     private let template: UnsafeMutableRawPointer
@@ -110,6 +118,8 @@ final class Source<Mark: Sendable>: PacketDevice {
     private let batches: Int
     private let marks: Marks<Mark>
     private var given = 0
+    /// After how many batches it last gave nothing, so that the worker sends what it has.
+    private var restedAt = 0
     private let done = Atomic<Bool>(false)
 
     init(_ packet: (bytes: [UInt8], offload: PacketOffload), batches: Int, mark: @escaping @Sendable () -> Mark) throws
@@ -137,6 +147,10 @@ final class Source<Mark: Sendable>: PacketDevice {
 
     func read(into batch: PacketBatch) -> DeviceResult {
         batch.count = 0
+        if given == batches / 2 || given == batches, given != restedAt {
+            restedAt = given
+            return .wouldBlock
+        }
         guard given < batches else {
             if given == batches, batches > 0 {
                 marks.take()
@@ -164,20 +178,25 @@ final class Source<Mark: Sendable>: PacketDevice {
 /// Keeps what is sent.
 final class Wire<Mark: Sendable>: DatagramTransport {
     struct Run {
-        var offset: Int
+        var start: UnsafeMutableRawPointer
         var length: Int
         var size: Int
+
+        var packets: Int { (length + size - 1) / size }
+
+        /// The low half of its first packet's sequence number.
+        var sequence: UInt32 { UInt32(bigEndian: start.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) }
     }
 
-    let memory: UnsafeMutableRawPointer
-    let runs: UnsafeMutablePointer<Run>
+    private let memory: UnsafeMutableRawPointer
+    private let runs: UnsafeMutablePointer<Run>
     private let capacity: Int
     private let runLimit: Int
-    private(set) var runCount = 0
+    private var runCount = 0
     private(set) var count = 0
     private var used = 0
 
-    init(capacity: Int, mark: @escaping @Sendable () -> Mark) {
+    init(capacity: Int) {
         self.capacity = capacity
         memory = .allocate(byteCount: capacity, alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: capacity)
@@ -190,6 +209,9 @@ final class Wire<Mark: Sendable>: DatagramTransport {
         runs.deallocate()
     }
 
+    /// What was sent so far.
+    var kept: [Run] { Array(UnsafeBufferPointer(start: runs, count: runCount)) }
+
     var descriptors: [CInt] { [] }
     func receive(into batch: DatagramBatch) -> DeviceResult {
         batch.count = 0
@@ -200,21 +222,22 @@ final class Wire<Mark: Sendable>: DatagramTransport {
         for run in sent {
             guard used + run.length <= capacity, runCount < runLimit else { fatalError("the wire is too short") }
             (memory + used).copyMemory(from: run.start, byteCount: run.length)
-            (runs + runCount).initialize(to: Run(offset: used, length: run.length, size: run.segmentSize))
+            (runs + runCount).initialize(to: Run(start: memory + used, length: run.length, size: run.segmentSize))
             runCount += 1
             used += run.length
-            count += (run.length + run.segmentSize - 1) / run.segmentSize
+            count += runs[runCount - 1].packets
         }
         return 0
     }
 }
 
-/// Delivers what a wire kept; its second half is the steady state.
+/// Delivers what wires kept; its second half is the steady state.
 final class Replay<Mark: Sendable>: DatagramTransport {
-    private let wire: Wire<Mark>
-    private let memory: UnsafeMutableRawPointer
+    private let wires: [Wire<Mark>]
     private let runs: UnsafeMutablePointer<Wire<Mark>.Run>
     private let count: Int
+    /// How many packets the second half has.
+    private let steadyPackets: Int
     private let from = Fixture.endpointA
     private let to = Fixture.endpointB
     private let wake: WakeUp
@@ -222,18 +245,25 @@ final class Replay<Mark: Sendable>: DatagramTransport {
     private var next = 0
     private let done = Atomic<Bool>(false)
 
-    init(_ wire: Wire<Mark>, mark: @escaping @Sendable () -> Mark) throws {
-        self.wire = wire
-        (memory, runs, count) = (wire.memory, wire.runs, wire.runCount)
+    /// Several workers' wires are put together in the order of the sequence numbers, in which their runs left.
+    init(_ wires: [Wire<Mark>], mark: @escaping @Sendable () -> Mark) throws {
+        self.wires = wires
+        let kept = wires.flatMap(\.kept).sorted { $0.sequence < $1.sequence }
+        count = kept.count
+        steadyPackets = kept.dropFirst(count / 2).reduce(0) { $0 + $1.packets }
+        runs = .allocate(capacity: max(count, 1))
+        for (index, run) in kept.enumerated() { (runs + index).initialize(to: run) }
         marks = Marks(mark)
         wake = try WakeUp()
         wake.signal()
     }
 
+    deinit { runs.deallocate() }
+
     var descriptors: [CInt] { [wake.descriptor] }
     var isDone: Bool { done.load(ordering: .acquiring) }
 
-    func span(packets: Int) -> Span<Mark> { marks.span(packets: packets) }
+    func span() -> Span<Mark> { marks.span(packets: steadyPackets) }
 
     func send(_ runs: UnsafeBufferPointer<OutgoingRun>) -> Int { 0 }
 
@@ -251,10 +281,9 @@ final class Replay<Mark: Sendable>: DatagramTransport {
         if next == count / 2 { marks.take() }
         let run = runs[next]
         next += 1
-        batch.base.copyMemory(from: memory + run.offset, byteCount: run.length)
+        batch.base.copyMemory(from: run.start, byteCount: run.length)
         batch.runs[0] = DatagramBatch.Run(
-            offset: 0, length: run.length, segmentSize: run.size, remote: from, local: to,
-            trafficClass: 0)
+            offset: 0, length: run.length, segmentSize: run.size, remote: from, local: to, trafficClass: 0)
         batch.count = 1
         return .done
     }

@@ -1,0 +1,1 @@
+../../Sources/AditForwarding/PacketBytes+Checksum.swift

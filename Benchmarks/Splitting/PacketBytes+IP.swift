@@ -1,0 +1,1 @@
+../../Sources/AditForwarding/PacketBytes+IP.swift
