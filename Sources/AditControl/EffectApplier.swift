@@ -355,8 +355,7 @@ extension SendFailure {
     /// What an errno of a send says of the addresses; nil when it says nothing of them.
     fileprivate init?(errno code: CInt) {
         switch code {
-        case EADDRNOTAVAIL, EINVAL: self = .localAddress
-        case ENETUNREACH, EHOSTUNREACH: self = .route
+        case EADDRNOTAVAIL, EINVAL, ENETUNREACH, EHOSTUNREACH: self = .unreachable
         case EAFNOSUPPORT: self = .family
         default: return nil
         }

@@ -5,11 +5,11 @@ internal import AditWire
 
 /// Whether what a worker reads arrives one by one and so often that it should let packets gather between its turns.
 ///
-/// A worker that sleeps is woken by the next packet and runs at once, before the thread that sent it: a round trip stays
-/// short however busy the processors are. But a program that sends datagrams one by one would be interrupted for each
-/// of them, and each would leave alone; then the switches and the sends cost more than the packets. So from ``crowded``
-/// arrivals a second on (a super-packet, or a run of datagrams, is one) a worker pauses after a turn that took all there
-/// were, until there are fewer than ``sparse``.
+/// A worker that sleeps is woken by the next packet and runs at once, before the thread that sent it: a round trip
+/// stays short however busy the processors are. But a program that sends datagrams one by one would be interrupted for
+/// each of them, and each would leave alone; then the switches and the sends cost more than the packets. So from
+/// ``crowded`` arrivals a second on (a super-packet, or a run of datagrams, is one) a worker pauses after a turn that
+/// took all there were, until there are fewer than ``sparse``.
 ///
 /// One worker's, not thread-safe.
 struct ArrivalRate {

@@ -19,11 +19,11 @@ extension IKEEndpoint {
     func cannotSend(_ reason: SendFailure, _ sa: IKESA) -> FailureReport {
         let (local, remote) = (sa.local.address, sa.remote.address)
         switch reason {
-        case .localAddress where !local.isUnspecified && !hasAddress(local):
+        case .unreachable where !local.isUnspecified && !hostAddresses.isEmpty && !hasAddress(local):
             return report(
                 sa, .peerUnreachable, .ikeSAInit, "\(local) is not an address of this machine",
                 "Set local_addrs to an address of this machine (ip address), or leave it out: then the route decides.")
-        case .localAddress, .route:
+        case .unreachable:
             return report(
                 sa, .peerUnreachable, .ikeSAInit,
                 "this machine has no route to \(remote)" + (local.isUnspecified ? "" : " from \(local)"),

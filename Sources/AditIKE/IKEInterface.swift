@@ -40,10 +40,8 @@ public enum IKEEvent: Sendable {
 
 /// Why a datagram cannot leave this host.
 public enum SendFailure: Sendable {
-    /// The local address that was asked for cannot be sent from.
-    case localAddress
-    /// There is no route to the remote address.
-    case route
+    /// No route leads to the remote address, or none from the local one, which may not be this host's.
+    case unreachable
     /// No socket is open for the remote address's family.
     case family
 }

@@ -38,7 +38,7 @@ extension IKEEndpoint {
         if connection.hasFailed || connection.afterDeath == .clear { return .failed }
         guard connection.canInitiate else { return .waiting }
         if !connection.started.isEmpty { return .connecting }
-        return connection.all.contains { connection.isAwaited($0) } ? .trap : .waiting
+        return connection.children.ids.contains { connection.isAwaited($0) } ? .trap : .waiting
     }
 
     /// A snapshot of an authenticated IKE SA.

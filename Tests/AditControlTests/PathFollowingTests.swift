@@ -184,7 +184,7 @@ import Testing
                 guard case .unsendable(let bytes, _, _, let reason) = event else { return "" }
                 return "\(bytes) \(reason)"
             }
-            #expect(told == ["[3] localAddress", "[4] route", "[5] route"])
+            #expect(told == ["[3] unreachable", "[4] unreachable", "[5] unreachable"])
             #expect(site.applier.takeUnsendable().isEmpty)
             site.applier.finish()
         }

@@ -46,8 +46,11 @@ import Testing
         correct(pair)
         if node == 0 {
             pair.command(.initiate(connection: "c", child: "two"), 0)
-        } else if let owner = pair.nodes[1].endpoint.ikeSAs.spis.first {
-            pair.nodes[1].endpoint.addTask(.createChild(1), to: owner)
+        } else if let owner = pair.nodes[1].endpoint.ikeSAs.spis.first,
+            let two = pair.nodes[1].endpoint.connections.ids.first
+                .flatMap({ pair.nodes[1].endpoint.connections[$0]?.children.ids.last })
+        {
+            pair.nodes[1].endpoint.addTask(.createChild(two), to: owner)
             var effects: [IKEEffect] = []
             swap(&effects, &pair.nodes[1].endpoint.effects)
             pair.perform(effects, 1)

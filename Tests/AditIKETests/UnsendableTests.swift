@@ -30,7 +30,7 @@ import Testing
         pair.command(.initiate(connection: "c", child: nil), 0)
         #expect(targets(pair) == [Self.other])
         let began = pair.now
-        refuse(pair, .route, remote: Self.other, local: IKEPair.address(0))
+        refuse(pair, .unreachable, remote: Self.other, local: IKEPair.address(0))
         #expect(targets(pair) == [Self.other, IKEPair.address(1)] && pair.now == began)
         #expect(pair.codes(0) == [.peerUnreachable])
         let failure = pair.nodes[0].failures.first
@@ -43,7 +43,7 @@ import Testing
         let pair = IKEPair(seed: 3, Sides.pair { left, _ in left.localAddresses = [Self.other] })
         pair.event(.addressesChanged([HostAddress(IKEPair.address(0), isOuter: true)]), 0)
         pair.command(.initiate(connection: "c", child: nil), 0)
-        refuse(pair, .localAddress, remote: IKEPair.address(1), local: Self.other)
+        refuse(pair, .unreachable, remote: IKEPair.address(1), local: Self.other)
         #expect(pair.codes(0) == [.peerUnreachable])
         let failure = pair.nodes[0].failures.first
         #expect(failure?.message == "198.51.100.7 is not an address of this machine")
@@ -70,12 +70,12 @@ import Testing
         pair.command(.rekeyIKE(connection: "c"), 0)
         guard let bytes = pair.nodes[0].sent.last, let sa = pair.nodes[0].endpoint.ikeSAs.spis.first else { return }
         guard let path = pair.nodes[0].endpoint.ikeSAs[sa]?.path else { return }
-        pair.event(.unsendable(bytes, local: path.local, remote: path.remote, reason: .route), 0)
+        pair.event(.unsendable(bytes, local: path.local, remote: path.remote, reason: .unreachable), 0)
         pair.run(5)
         #expect(pair.nodes[0].failures.isEmpty && pair.nodes.allSatisfy { $0.established() }, "\(pair.story)")
         // Neither do bytes that are no message of ours matter.
         for bytes in [[], [1, 2, 3], [UInt8](repeating: 0xff, count: 28)] as [[UInt8]] {
-            pair.event(.unsendable(bytes, local: path.local, remote: path.remote, reason: .route), 0)
+            pair.event(.unsendable(bytes, local: path.local, remote: path.remote, reason: .unreachable), 0)
         }
         #expect(pair.nodes.allSatisfy { $0.established() })
     }
