@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
-// A package of its own, so that what benchmarks need is no dependency of Adit's. INITIATORS_ONLY=1 leaves
-// package-benchmark out, for scripts/scale. What is measured comes with the products' modules (AditWire, AditCrypto
-// with AditESP; AditForwarding, AditLinux with Adit). HotPath is built by Adit's own manifest (see scripts/hotpath).
+// A package of its own, so that what benchmarks need is no dependency of Adit's. INITIATORS_ONLY=1 is for
+// scripts/scale: its program instead of package-benchmark, which takes every program here for benchmarks and runs it.
+// What is measured comes with the products' modules (AditWire, AditCrypto with AditESP; AditForwarding, AditLinux with
+// Adit). HotPath is built by Adit's own manifest (see scripts/hotpath).
 let initiatorsOnly = Context.environment["INITIATORS_ONLY"] == "1"
 
 let package = Package(
@@ -21,14 +22,16 @@ let package = Package(
             path: "Subjects"),
         .target(
             name: "Splitting", dependencies: [.product(name: "Adit", package: "adit")], path: "Splitting"),
-        .executableTarget(
-            name: "Initiators",
-            dependencies: [.product(name: "AditIKE", package: "adit"), .product(name: "Adit", package: "adit")],
-            path: "Initiators"),
     ]
 )
 
-if !initiatorsOnly {
+if initiatorsOnly {
+    package.targets.append(
+        .executableTarget(
+            name: "Initiators",
+            dependencies: [.product(name: "AditIKE", package: "adit"), .product(name: "Adit", package: "adit")],
+            path: "Initiators"))
+} else {
     package.dependencies.append(.package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []))
     package.targets.append(
         .executableTarget(

@@ -13,19 +13,26 @@ let relative = BenchmarkMetric.custom("‰ of libcrypto", polarity: .prefersSmal
 /// What may differ from a baseline (`benchmark baseline check`). Counts need the package's own tools: where its
 /// interposer was not built, or the machine has no counters, they are not measured or read 0, and the limits are those
 /// of scripts/hotpath, which counts by itself.
-var tolerances: [BenchmarkMetric: BenchmarkThresholds] {
-    [
+func tolerances(_ metrics: [BenchmarkMetric]) -> [BenchmarkMetric: BenchmarkThresholds] {
+    let all: [BenchmarkMetric: BenchmarkThresholds] = [
         .mallocCountTotal: BenchmarkThresholds(absolute: [.p50: 0]),
         .instructions: BenchmarkThresholds(relative: [.p50: 5]),
         relative: BenchmarkThresholds(relative: [.p50: 5]),
     ]
+    return all.filter { metrics.contains($0.key) }
+}
+
+/// What is measured for `seconds`, with its tolerances.
+func measured(
+    _ metrics: [BenchmarkMetric], seconds: Int, warmups: Int = 5, scale: BenchmarkScalingFactor = .one
+) -> Benchmark.Configuration {
+    Benchmark.Configuration(
+        metrics: metrics, timeUnits: .nanoseconds, warmupIterations: warmups, scalingFactor: scale,
+        maxDuration: .seconds(seconds), maxIterations: 10_000, thresholds: tolerances(metrics))
 }
 
 let benchmarks: @Sendable () -> Void = {
-    Benchmark.defaultConfiguration = .init(
-        metrics: [.wallClock, .throughput, .mallocCountTotal, .instructions], timeUnits: .nanoseconds,
-        warmupIterations: 5, scalingFactor: .one, maxDuration: .seconds(2), maxIterations: 10_000,
-        thresholds: tolerances)
+    Benchmark.defaultConfiguration = measured([.wallClock, .throughput, .mallocCountTotal, .instructions], seconds: 2)
     sealing()
     looking()
     checksumming()
@@ -44,7 +51,7 @@ func sealing() {
             for direction in SealSubject.Direction.allCases {
                 Benchmark(
                     "\(direction.rawValue) \(length) B, \(name)",
-                    configuration: .init(metrics: [relative, .wallClock], maxDuration: .seconds(1))
+                    configuration: measured([relative, .wallClock], seconds: 1)
                 ) { benchmark in
                     let subject = try SealSubject(suite: suite, length: length)
                     for _ in benchmark.scaledIterations {
@@ -65,8 +72,7 @@ func looking() {
             for search in LookupSubject.Search.allCases {
                 Benchmark(
                     "\(search.rawValue), \(traffic.rawValue) of \(count)",
-                    configuration: .init(
-                        metrics: [perLookup, .wallClock, .mallocCountTotal, .instructions], maxDuration: .seconds(1))
+                    configuration: measured([perLookup, .wallClock, .mallocCountTotal, .instructions], seconds: 1)
                 ) { benchmark, subject in
                     for _ in benchmark.scaledIterations {
                         benchmark.measurement(perLookup, Int(subject.median(search, traffic, rounds: 5)))
@@ -84,7 +90,7 @@ func checksumming() {
         let bytes = [UInt8](repeating: 0xa5, count: length)
         Benchmark(
             "Internet checksum, \(length) B",
-            configuration: .init(metrics: [.wallClock, .throughput], scalingFactor: .kilo, maxDuration: .seconds(1))
+            configuration: measured([.wallClock, .throughput], seconds: 1, scale: .kilo)
         ) { benchmark in
             for _ in benchmark.scaledIterations {
                 var sum = InternetChecksum()
@@ -126,7 +132,7 @@ func walking() {
         for isOut in [true, false] {
             Benchmark(
                 "walk \(isOut ? "out" : "in"), \(traffic.rawValue)",
-                configuration: .init(metrics: [perPacket, .wallClock], warmupIterations: 1, maxDuration: .seconds(2))
+                configuration: measured([perPacket, .wallClock], seconds: 2, warmups: 1)
             ) { benchmark in
                 for _ in benchmark.scaledIterations {
                     let walks = try WalkSubject<Void>(traffic, batches: traffic == .tcp ? 40 : 1000, mark: {}).run()
