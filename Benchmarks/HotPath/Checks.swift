@@ -34,11 +34,12 @@ func rounded(_ value: Double) -> String {
 
 /// Both walks once; prints how many packets passed in all.
 func walk(_ words: [String]) throws {
-    guard words.count == 2, let traffic = WalkSubject<Void>.Traffic(rawValue: words[0]), let batches = Int(words[1])
+    guard words.count >= 2, let traffic = WalkSubject<Void>.Traffic(rawValue: words[0]), let batches = Int(words[1])
     else {
-        fatalError("hotpath walk tcp|large|small BATCHES")
+        fatalError("hotpath walk tcp|large|small BATCHES [unsummed]")
     }
-    let (out, _) = try WalkSubject<Void>(traffic, batches: batches, mark: {}).run()
+    let isSummed = words.dropFirst(2).first != "unsummed"
+    let (out, _) = try WalkSubject<Void>(traffic, isSummed: isSummed, batches: batches, mark: {}).run()
     print("\(out.map(\.packets).reduce(0, +) * 2) packets")
 }
 

@@ -12,10 +12,13 @@ private let counters: [(name: String, field: KeyPath<counting, UInt64> & Sendabl
     ("retains", \.retains), ("releases", \.releases),
 ]
 
-/// Every suite that may be configured.
+/// Every cipher with every key length, and every integrity algorithm.
 private let suites: [(name: String, suite: CipherSuite)] = [
-    ("AES-128-GCM", .aesGCM16(.bits128)), ("AES-256-GCM", .aesGCM16(.bits256)),
-    ("ChaCha20-Poly1305", .chaCha20Poly1305), ("AES-128-CBC, SHA-256", .aesCBC(.bits128, .hmacSHA256_128)),
+    ("AES-128-GCM", .aesGCM16(.bits128)), ("AES-192-GCM", .aesGCM16(.bits192)),
+    ("AES-256-GCM", .aesGCM16(.bits256)), ("ChaCha20-Poly1305", .chaCha20Poly1305),
+    ("AES-128-CBC, SHA-1", .aesCBC(.bits128, .hmacSHA1_96)),
+    ("AES-128-CBC, SHA-256", .aesCBC(.bits128, .hmacSHA256_128)),
+    ("AES-192-CBC, SHA-384", .aesCBC(.bits192, .hmacSHA384_192)),
     ("AES-256-CBC, SHA-512", .aesCBC(.bits256, .hmacSHA512_256)),
 ]
 

@@ -6,7 +6,7 @@ import CCounting
 import Glibc
 
 // hotpath [counts|ratios|splits|lookups|all]
-// hotpath walk tcp|large|small BATCHES       both walks once, nothing measured: for callgrind
+// hotpath walk tcp|large|small BATCHES [unsummed]    both walks once, nothing measured: for callgrind
 //
 // Counts allocations, locks and reference counting of both packet walks in a steady state, and what SAs leave behind;
 // measures sealing and opening against bare libcrypto in the same process, and lookups in small and large tables. Exit

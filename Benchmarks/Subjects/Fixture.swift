@@ -91,8 +91,10 @@ public enum Fixture {
     }
 
     /// An inner packet from A to B of pair `number` with `payload` bytes after its TCP or UDP header. A UDP packet has
-    /// its checksum; that of TCP is left to whoever splits it.
-    public static func packet(_ number: Int = 0, payload: Int, tcp: Bool = false, isV6: Bool = false) -> [UInt8] {
+    /// its checksum, unless it is IPv4 and not to be summed; that of TCP is left to whoever splits it.
+    public static func packet(
+        _ number: Int = 0, payload: Int, tcp: Bool = false, isV6: Bool = false, isSummed: Bool = true
+    ) -> [UInt8] {
         let start = ipLength(isV6: isV6)
         let length = start + (tcp ? 20 : 8) + payload
         var bytes = [UInt8](repeating: 0x5a, count: length)
@@ -134,7 +136,7 @@ public enum Fixture {
             var whole = sum(start - addresses.count..<length)
             let pseudo = [UInt8(0), 17, UInt8((8 + payload) >> 8), UInt8((8 + payload) & 0xff)]
             pseudo.withUnsafeBytes { if let base = $0.baseAddress { whole.add(base, count: 4) } }
-            put(UInt32(whole.checksum), start + 6, 2)
+            if isSummed || isV6 { put(UInt32(whole.checksum), start + 6, 2) }
         }
         return bytes
     }

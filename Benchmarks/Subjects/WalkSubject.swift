@@ -35,15 +35,19 @@ public final class WalkSubject<Mark: Sendable> {
 
     private let traffic: Traffic
     private let kind: Fixture.Kind
+    private let isSummed: Bool
     private let batches: Int
     private let mark: @Sendable () -> Mark
 
-    /// `batches` reads of each worker in a steady state; `mark` is taken at its beginning and end.
+    /// `batches` reads of each worker in a steady state; `mark` is taken at its beginning and end. Datagrams have
+    /// checksums when they are summed, so that they are checked and joined at the other side.
     public init(
-        _ traffic: Traffic, kind: Fixture.Kind = Fixture.Kind(), batches: Int, mark: @escaping @Sendable () -> Mark
+        _ traffic: Traffic, kind: Fixture.Kind = Fixture.Kind(), isSummed: Bool = true, batches: Int,
+        mark: @escaping @Sendable () -> Mark
     ) {
         self.traffic = traffic
         self.kind = kind
+        self.isSummed = isSummed
         self.batches = batches
         self.mark = mark
     }
@@ -83,8 +87,8 @@ public final class WalkSubject<Mark: Sendable> {
 
     private func template() -> (bytes: [UInt8], offload: PacketOffload) {
         switch traffic {
-        case .large: (Fixture.packet(payload: 1200, isV6: kind.isV6), PacketOffload())
-        case .small: (Fixture.packet(payload: 64, isV6: kind.isV6), PacketOffload())
+        case .large: (Fixture.packet(payload: 1200, isV6: kind.isV6, isSummed: isSummed), PacketOffload())
+        case .small: (Fixture.packet(payload: 64, isV6: kind.isV6, isSummed: isSummed), PacketOffload())
         case .tcp: Fixture.superPacket(isV6: kind.isV6)
         }
     }
