@@ -35,7 +35,11 @@ extension IKEEndpoint {
         if !connection.established.isEmpty { return .established }
         if connection.held { return .down }
         if isAttempting(connection) { return .connecting }
-        if connection.hasFailed || connection.afterDeath == .clear { return .failed }
+        // Where children only wait for the peer they go on doing so.
+        let isCleared =
+            connection.afterDeath == .clear
+            && connection.configuration.children.contains { $0.startAction != .none }
+        if connection.hasFailed || isCleared { return .failed }
         guard connection.canInitiate else { return .waiting }
         if !connection.started.isEmpty { return .connecting }
         return connection.children.ids.contains { connection.isAwaited($0) } ? .trap : .waiting

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from lab import LabError, wait_until
 
@@ -26,6 +27,10 @@ class Capture:
         wait_until("tcpdump listens", lambda: "listening on" in open(self._log).read())
 
     def stop(self):
+        # What tcpdump has not read yet when it is asked to end is lost: on a busy machine it is some way behind.
+        size, end = -1, time.monotonic() + 1
+        while size != (size := os.path.getsize(self.path)) and time.monotonic() < end:
+            time.sleep(0.1)
         self._process.send_signal(signal.SIGINT)
         self._process.wait(10)
         return self.path

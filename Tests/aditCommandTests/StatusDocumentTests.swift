@@ -15,7 +15,7 @@ import Testing
          "connections":[{"name":"hq","state":"established","ike_version":2,"role":"initiator",
            "local":{"address":"192.0.2.1:4500","id":"paris.example.com"},
            "remote":{"address":"203.0.113.7:4500","id":"hq.example.com"},
-           "nat":{"local":false,"remote":true,"faked":false},"mobike":false,
+           "nat":{"local":false,"remote":true},"nat_faked":false,"mobike":false,
            "ike_spi":{"initiator":"0011223344556677","responder":"000000000000000f"},
            "proposal":"aes256gcm16-prfsha384-x25519","established_seconds":11.0,"rekey_in_seconds":14000,
            "children":[{"name":"hq","state":"installed","mode":"tunnel","encap":"udp",
@@ -164,7 +164,7 @@ import Testing
         let expected = """
             {"connections":[{"name":"hq","state":"failed","ike_version":2,"role":null,
               "local":{"address":null,"id":"paris.example.com"},"remote":{"address":"203.0.113.7:500","id":null},
-              "nat":{"local":false,"remote":false,"faked":false},"mobike":false,
+              "nat":{"local":false,"remote":false},"nat_faked":false,"mobike":false,
               "ike_spi":{"initiator":null,"responder":null},"proposal":null,
               "established_seconds":null,"rekey_in_seconds":null,"children":[],
               "last_failure":{"code":"no_proposal_chosen","stage":"ike_sa_init",

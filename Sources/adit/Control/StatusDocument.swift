@@ -51,7 +51,7 @@ struct StatusDocument {
             ("role", .optional(sa?.role.rawValue)),
             ("local", localPeer(sa, configured)),
             ("remote", remotePeer(sa, configured)),
-            ("nat", translation(sa)),
+            ("nat", translation(sa)), ("nat_faked", .boolean(sa?.remoteFakesNAT ?? false)),
             ("mobike", .boolean(sa?.mobike ?? false)),
             ("ike_spi", spis(sa?.initiatorSPI, sa?.responderSPI)),
             ("proposal", .optional(sa.flatMap { $0.proposal.isEmpty ? nil : $0.proposal })),
@@ -73,7 +73,7 @@ struct StatusDocument {
             ("role", .string(sa.role.rawValue)),
             ("local", localPeer(sa, nil)),
             ("remote", remotePeer(sa, nil)),
-            ("nat", translation(sa)),
+            ("nat", translation(sa)), ("nat_faked", .boolean(sa?.remoteFakesNAT ?? false)),
             ("mobike", .boolean(sa.mobike)),
             ("ike_spi", spis(sa.initiatorSPI, sa.responderSPI)),
             ("proposal", .string(sa.proposal)),
@@ -87,7 +87,6 @@ struct StatusDocument {
     private func translation(_ sa: IKESAStatus?) -> JSONValue {
         .object([
             ("local", .boolean(sa?.localBehindNAT ?? false)), ("remote", .boolean(sa?.remoteBehindNAT ?? false)),
-            ("faked", .boolean(sa?.remoteFakesNAT ?? false)),
         ])
     }
 
