@@ -73,7 +73,7 @@ struct StatusDocument {
             ("role", .string(sa.role.rawValue)),
             ("local", localPeer(sa, nil)),
             ("remote", remotePeer(sa, nil)),
-            ("nat", translation(sa)), ("nat_faked", .boolean(sa?.remoteFakesNAT ?? false)),
+            ("nat", translation(sa)), ("nat_faked", .boolean(sa.remoteFakesNAT)),
             ("mobike", .boolean(sa.mobike)),
             ("ike_spi", spis(sa.initiatorSPI, sa.responderSPI)),
             ("proposal", .string(sa.proposal)),
