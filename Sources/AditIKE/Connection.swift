@@ -38,6 +38,8 @@ struct Connection: Sendable {
     var failures = 0
     /// No attempt before this, after a failure.
     var notBefore: Timestamp?
+    /// When an attempt was, or will be, that a change of addresses or routes brought forward.
+    var hastenedTo: Timestamp?
     /// The remote addresses that were tried in this round.
     var tried: [IPAddress] = []
     /// What the configured names were found to mean.
@@ -85,13 +87,18 @@ extension Connection {
     /// place.
     mutating func follow(_ new: ConnectionConfiguration, _ change: ConnectionChange) {
         let before = children
-        if configuration.dpdAction != new.dpdAction { afterDeath = nil }
+        // As a connection that takes another's place: nothing that failed before holds it back.
+        afterDeath = nil
+        failures = 0
+        notBefore = nil
         configuration = new
         children.follow(new.children, change)
         wanted = children.current(wanted)
         resolving = resolving.map { children.current($0) }
         awaited.keep { children.isConfigured($0) }
-        failedChild = failedChild.flatMap { children.current([$0]).first }
+        if let failed = failedChild {
+            if let now = children.current(failed) { failedChild = now } else { lastFailure = nil }
+        }
         idle = idle.filter { id in
             guard let old = before[id], children.isConfigured(id), let new = children[id] else { return false }
             return old.startAction == new.startAction && old.inactivity == new.inactivity
@@ -103,6 +110,7 @@ extension Connection {
 
     /// A child that could not be made is there: its failure is over.
     mutating func pardon(_ child: ChildID) {
+        pardoned = 0
         guard failedChild == child else { return }
         pardoned = failures
         lastFailure = nil

@@ -34,6 +34,11 @@ extension IKEEndpoint {
         if let id = sa.connection { connections[id]?.afterDeath = nil }
         register(&sa)
         guard let id = sa.connection else { return }
+        if attempts.place(of: id) != nil {
+            // The peer was quicker: what is wanted is asked for on its IKE SA.
+            attempts.withdraw(id)
+            timers.set(.initiate(id), at: now + Self.completion)
+        }
         if connections[id]?.attempt == sa.spi {
             connections[id]?.attempt = nil
             // The address that works is the first one when the IKE SA is lost.

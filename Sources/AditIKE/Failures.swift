@@ -57,7 +57,9 @@ extension IKEEndpoint {
         var reader = ByteReader(bytes)
         guard let header = try? IKEHeader(parsing: &reader), header.flags.contains(.initiator) else { return }
         withIKESA(header.initiatorSPI) { endpoint, sa in
-            guard case .initSent = sa.state, sa.local == local, sa.remote == remote else { return }
+            guard case .initSent(let sent) = sa.state, sent.isUnanswered, sa.window.outstanding?.sendings == 1,
+                sa.local == local, sa.remote == remote
+            else { return }
             endpoint.fail(&sa, endpoint.cannotSend(reason, sa), .none)
         }
     }
@@ -92,7 +94,7 @@ extension IKEEndpoint {
         let isLast = !connection.hasUntriedRemote
         if isLast { connections[id]?.tried = [] }
         let unreachable = report.code == .peerUnreachable || report.code == .timeout
-        if unreachable, !isLast {
+        if unreachable, !isLast, !connection.children.current(children).isEmpty {
             tell(report, id, .nextAddress)
             bring(id, children)
             return
@@ -161,7 +163,7 @@ extension IKEEndpoint {
     /// The peer is dead, and `dpd_action` says that nothing is to be tried by itself.
     private mutating func giveUp(_ id: ConnectionID, _ action: ConnectionConfiguration.DeadPeerAction) {
         // Where another peer of the connection is connected, that one goes on.
-        guard connections[id]?.established.isEmpty ?? false || action == .trap else { return }
+        guard connections[id]?.established.isEmpty ?? false else { return }
         timers.cancel(.initiate(id))
         connections[id]?.wanted = []
         connections[id]?.afterDeath = action

@@ -123,6 +123,9 @@ struct InitSent: Sendable {
     /// Why an answer was ignored: as unauthenticated as a refusal, and reported only when no better one arrives.
     var unacceptable: Unacceptable?
 
+    /// Whether nothing has come back, not even a cookie's demand, another group's or a refusal.
+    var isUnanswered: Bool { cookie == nil && groups.count <= 1 && refusal == nil && unacceptable == nil }
+
     /// What is wrong with an answer.
     enum Unacceptable: Sendable {
         /// The proposal chosen is none of ours.
@@ -184,6 +187,8 @@ struct Session: Sendable {
     var postponed: [IKETask] = []
     /// Since when the peer puts off what we ask (RFC 7296 §2.25).
     var postponedSince: Timestamp?
+    /// When it put something off last.
+    var postponedAt: Timestamp?
     /// What the outstanding request asks.
     var exchange: IKEExchange?
     /// The IKE SA whose successor this may become: both sides rekey it at once, and it is not decided which one

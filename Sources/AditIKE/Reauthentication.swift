@@ -53,8 +53,10 @@ extension IKEEndpoint {
             return
         }
         guard session.origin.isOurs else { return }
+        // It has no place among those that wait for their turn, and its IKE SA ends soon.
+        let isUrgent = session.reauthAt.map { now - $0 >= Self.reauthPatience } ?? false
         guard connection.attempt == nil, !connection.held, connection.canInitiate,
-            attempts.mayBegin(old.remote.address, limit: limits.attemptsPerRemote)
+            isUrgent || attempts.mayBegin(old.remote.address, limit: limits.attemptsPerRemote)
         else {
             timers.set(.reauthenticate(spi), at: now + spread(Self.reauthInterval))
             return
@@ -74,6 +76,8 @@ extension IKEEndpoint {
     }
 
     static let reauthInterval: Duration = .seconds(5)
+    /// After so long it begins beside however many attempts to the address.
+    private static let reauthPatience: Duration = .seconds(20)
     /// How long after the end of its lifetime an authentication holds at the least; otherwise it is a tenth of it.
     private static let reauthGrace: Duration = .seconds(60)
 }

@@ -59,6 +59,10 @@ extension IKEEndpoint {
             connections[id]?.resolving = nil
             timers.cancel(.resolution(id))
         }
+        if attempts.place(of: id) != nil, !before.wanted.isEmpty, connections[id]?.wanted.isEmpty ?? false {
+            cancelAttempt(id, Self.changed)
+            attempts.withdraw(id)
+        }
         if let attempt = before.attempt { withIKESA(attempt) { $0.followInAttempt(&$1) } }
         // What is left hands its plans over to what stays, which has deleted its own by then.
         let left = before.ikeSAs.filter { ikeSAs[$0]?.session?.handover != nil }

@@ -78,6 +78,9 @@ extension IKEEndpoint {
 
     /// The peer cannot do it now: it is asked again later, and not for ever (RFC 7296 §2.25).
     mutating func postpone(_ task: IKETask, _ sa: inout IKESA) {
+        // What was put off before may have come about in another way: only what goes on counts.
+        if let last = sa.session?.postponedAt, now - last > Self.postponePause { sa.session?.postponedSince = nil }
+        sa.session?.postponedAt = now
         let since = sa.session?.postponedSince ?? now
         guard now - since < Self.postponeLimit else {
             let report = peerFault(.peerNotify, "the peer puts everything off (TEMPORARY_FAILURE)", sa)
@@ -120,4 +123,6 @@ extension IKEEndpoint {
     private static let confirmationInterval: Duration = .seconds(1)
     private static let postponeInterval: Duration = .seconds(4)
     private static let postponeLimit: Duration = .seconds(180)
+    /// After so long without being put off it begins anew.
+    private static let postponePause: Duration = .seconds(60)
 }

@@ -57,11 +57,25 @@ import Testing
         let sent = pair.nodes[0].sent.count
         pair.run(60)
         acquire(pair)
-        #expect(pair.nodes[0].sent.count == sent && state(pair) == .failed, "\(pair.story)")
+        let expected = start == .none ? ConnectionStatus.State.waiting : .failed
+        #expect(pair.nodes[0].sent.count == sent && state(pair) == expected, "\(pair.story)")
         #expect(pair.nodes[0].endpoint.status()[0].lastFailure?.code == .deadPeer)
         pair.command(.initiate(connection: "c", child: nil), 0)
         pair.run(10)
         #expect(pair.nodes[0].established() && pair.nodes[0].endpoint.status()[0].lastFailure == nil)
+    }
+
+    @Test("clear: a reload that changes something brings it back")
+    func byAReload() throws {
+        let pair = dead(846, .clear)
+        let id = try #require(pair.nodes[0].endpoint.connections.ids.first)
+        var changed = try #require(pair.nodes[0].endpoint.connections[id]?.configuration)
+        pair.command(.configure([changed]), 0)
+        pair.run(10)
+        #expect(!pair.nodes[0].established())
+        changed.children[0].rekeyTime += .seconds(60)
+        pair.command(.configure([changed]), 0)
+        #expect(pair.run(10) { pair.nodes[0].established() }, "\(pair.story)")
     }
 
     @Test("clear: the peer brings it back")

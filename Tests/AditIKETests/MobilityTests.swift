@@ -322,8 +322,10 @@ import Testing
         #expect(pair.nodes.map(Self.spis) == before)
     }
 
-    @Test("without MOBIKE at a peer that does not follow: connected to again")
-    func reconnects() {
+    @Test(
+        "without MOBIKE at a peer that does not follow: connected to again, whatever a dead peer would bring about",
+        arguments: ConnectionConfiguration.DeadPeerAction.allCases)
+    func reconnects(action: ConnectionConfiguration.DeadPeerAction) {
         let pair = Self.pair(658) {
             $1.mobike = false
             $1.remoteAddresses = []
@@ -331,6 +333,7 @@ import Testing
             $0.encap = false
             $1.encap = false
             $0.children[0].startAction = .start
+            $0.dpdAction = action
         }
         #expect(pair.connect())
         let spi = pair.nodes[0].endpoint.status()[0].ikeSA?.initiatorSPI

@@ -64,6 +64,29 @@ import Testing
         #expect(pair.nodes[0].failures.first?.suggestion.contains("IPv6 address to listen") == true)
     }
 
+    /// A change of addresses or routes may help, but they can come without end.
+    @Test func changesDoNotVoidTheBackOff() {
+        let pair = IKEPair(seed: 3, Sides.pair { left, _ in left.children[0].startAction = .start })
+        let refuseAll = { () -> Void in
+            var seen = -1
+            while self.targets(pair).count != seen {
+                seen = self.targets(pair).count
+                refuse(pair, .unreachable, remote: IKEPair.address(1), local: IKEPair.address(0))
+            }
+        }
+        pair.command(.initiate(connection: "c", child: nil), 0)
+        refuseAll()
+        let before = targets(pair).count
+        #expect(before > 0)
+        for _ in 0..<300 {
+            pair.readdress(0, [IKEPair.address(0)])
+            pair.run(0.1)
+            refuseAll()
+        }
+        let attempts = targets(pair).count - before
+        #expect(attempts >= 2 && attempts <= 30 / 5 + 3, "\(attempts) in 30 s")
+    }
+
     /// The network may come back: what is established is given up no sooner than when its messages are lost.
     @Test func whatIsEstablishedStays() {
         let pair = IKEPair(seed: 3, Sides.pair()).connected()

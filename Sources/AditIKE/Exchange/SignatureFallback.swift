@@ -22,7 +22,7 @@ extension IKEEndpoint {
             case .signature(let credential) = configuration.authentication.local, case .rsa = credential.key.kind
         else { return false }
         connections[id]?.signsByPKCS1 = !connection.signsByPKCS1
-        let wanted = (sent.child.map { [$0.child] } ?? []) + sa.wanted
+        let wanted = connection.children.current((sent.child.map { [$0.child] } ?? []) + sa.wanted)
         guard !connection.signsByPKCS1, !wanted.isEmpty, sa.reauthenticates == nil else { return false }
         end(&sa, .none)
         bring(id, wanted)

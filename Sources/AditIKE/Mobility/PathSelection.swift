@@ -15,12 +15,19 @@ extension IKEEndpoint {
     mutating func addressesChanged(_ addresses: [HostAddress]) {
         hostAddresses = Array(addresses.prefix(Self.hostAddressLimit))
         for spi in ikeSAs.spis { withIKESA(spi) { endpoint, sa in endpoint.reconsiderPath(&sa) } }
-        for id in connections.ids where timers.deadline(of: .initiate(id)) != nil {
+        for id in connections.ids {
             // What failed before may succeed now.
-            guard let connection = connections[id], connection.failures > 0 else { continue }
+            guard let due = timers.deadline(of: .initiate(id)), let connection = connections[id],
+                connection.failures > 0
+            else { continue }
             connections[id]?.notBefore = nil
             connections[id]?.tried = []
-            timers.set(.initiate(id), at: now + Self.retryAfterChange)
+            // One change helps at once; many do not void the back-off.
+            let soon = now + Self.retryAfterChange
+            let soonest = connection.hastenedTo.map { max(soon, $0 + Self.hasteInterval) } ?? soon
+            guard soonest < due else { continue }
+            connections[id]?.hastenedTo = soonest
+            timers.set(.initiate(id), at: soonest)
         }
     }
 
@@ -101,7 +108,10 @@ extension IKEEndpoint {
         guard let id = sa.connection, let session = sa.session else { return }
         settle(&sa)
         close(&sa, .delete, reason: "our address changed, and the peer does not speak MOBIKE")
-        lost(id, children: session.children.map(\.child), lived: now - session.establishedAt, deadPeer: true)
+        // The peer is not dead, so `dpd_action` says nothing here.
+        guard let connection = connections[id], !connection.held, connection.canInitiate else { return }
+        want(id, connection.children.current(session.children.map(\.child)))
+        timers.set(.initiate(id), at: now)
     }
 
     /// Tells the peer when our other addresses are not those that it knows (RFC 4555 §3.6).
@@ -270,6 +280,8 @@ extension IKEEndpoint {
     /// Addresses of the host that are looked at.
     private static let hostAddressLimit = 256
     private static let retryAfterChange: Duration = .milliseconds(200)
+    /// The least time between two attempts that changes brought forward.
+    private static let hasteInterval: Duration = .seconds(5)
     private static let sendingsBeforeProbing = 3
     private static let sendingsUnannounced = 4
     private static let patienceOfResponder: Duration = .seconds(300)
