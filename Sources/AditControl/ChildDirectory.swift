@@ -60,8 +60,9 @@ final class ChildDirectory {
     /// so where it is not known from which address a peer will call: the answer would go into the tunnel itself. A peer
     /// that has only names may be anywhere beside what is protected, with `%any` anywhere at all.
     static func routed(_ child: ChildConfiguration, _ connection: ConnectionConfiguration) -> ChildConfiguration? {
-        guard !isTrapped(child, connection), connection.remoteAddresses.isEmpty else { return child }
+        guard connection.remoteAddresses.isEmpty else { return child }
         guard !connection.remoteNames.isEmpty else { return nil }
+        guard child.startAction == .none else { return child }
         var child = child
         child.remoteSelectors.removeAll { $0.prefixes.contains { $0.length == 0 } }
         return child

@@ -35,14 +35,15 @@ final class ControlDriver {
         watch = try AddressWatch(tunnel: parts.link, listened: parts.listened, warn: parts.warn)
         policies = ChildDirectory(table: parts.table, warn: parts.warn)
         applier = try EffectApplier(parts, policies: policies)
-        policies.publish(parts.connections)
-        try applier.start(connections: parts.connections)
         poll = try EventPoll()
         try poll.add(requests.wakeUp.descriptor, token: 0)
         try poll.add(mailbox.descriptor, token: 1)
         for descriptor in ikeSocket.descriptors { try poll.add(descriptor, token: 2) }
         try poll.add(applier.resolverDescriptor, token: 3)
         try poll.add(watch.descriptor, token: 4)
+        // Last, as it is taken back only when the loop ends.
+        policies.publish(parts.connections)
+        try applier.start(connections: parts.connections)
     }
 
     /// Runs until asked to stop.

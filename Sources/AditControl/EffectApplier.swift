@@ -77,7 +77,12 @@ final class EffectApplier {
 
     /// Brings the interface up, with the routes that stand without an SA.
     func start(connections: [ConnectionConfiguration]) throws(SystemError) {
-        try tunnel.bringUp(addresses: addresses)
+        do throws(SystemError) {
+            try tunnel.bringUp(addresses: addresses)
+        } catch {
+            tunnel.removeAll()
+            throw error
+        }
         mtuChanged(tunnel.mtu)
         reconfigure(connections)
     }

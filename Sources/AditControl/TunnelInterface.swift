@@ -131,6 +131,8 @@ final class TunnelInterface {
             for address in added { try netlink.removeAddress(address, link: link) }
             added = []
             if !wasUp { try netlink.setUp(false, link: link) }
+        } catch  where error.code == ENODEV {
+            // It was removed, and all of this with it.
         } catch { warn("cannot leave the interface as it was: \(error)") }
     }
 

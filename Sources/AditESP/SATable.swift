@@ -191,7 +191,8 @@ internal import Synchronization
 
     /// Replaces the policies of configured children. On an error the old ones stay.
     ///
-    /// One that was there before, with the same number and selectors, is there for every packet in between.
+    /// One that was there before, with the same number, selectors and action, is there for every packet in
+    /// between.
     public func setPolicies(_ new: [ChildPolicy]) throws(SATableError) {
         var wanted: [Policy] = []
         for one in new { wanted.append(try Policy(one)) }

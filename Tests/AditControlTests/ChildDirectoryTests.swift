@@ -55,4 +55,21 @@ import Testing
         #expect(directory[1] == nil, "a hint about the old configuration names nothing any more")
         #expect(directory[2].map(\.connection) == "rome")
     }
+
+    /// Where it is not known from which address a peer will call, its answer must not go into the tunnel.
+    @Test func routesStandWhereThePeerIsKnown() {
+        var one = connection("paris", [("net", .none), ("other", .trap)])
+        one.children[0].remoteSelectors.append(TrafficSelector("0.0.0.0/0")!)
+        for action in ConnectionConfiguration.DeadPeerAction.allCases {
+            one.dpdAction = action
+            one.remoteAddresses = []
+            one.remoteNames = []
+            #expect(one.children.allSatisfy { ChildDirectory.routed($0, one) == nil }, "%any, \(action)")
+            one.remoteNames = [RemoteName("vpn.example.com")]
+            #expect(ChildDirectory.routed(one.children[0], one)?.remoteSelectors.count == 2)
+            #expect(ChildDirectory.routed(one.children[1], one) == one.children[1])
+            one.remoteAddresses = [IPAddress("192.0.2.1")!]
+            #expect(one.children.allSatisfy { ChildDirectory.routed($0, one) == $0 })
+        }
+    }
 }

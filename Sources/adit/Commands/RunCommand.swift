@@ -80,7 +80,9 @@ struct RunCommand: ParsableCommand {
         let counters = MetricsCounters()
         metrics?.start { MetricsText(status: gateway.status(), counts: counters.counts).text }
         if let failure = serve(gateway, configuration, checked.settings, counters, server, signals, logger) {
-            throw CommandFailure.failed(failure.description)
+            // The main thread would wait for a reader that stands still; the writer's queue does not.
+            writer.write("adit: \(failure.description)\n")
+            throw CommandFailure.failed()
         }
     }
 

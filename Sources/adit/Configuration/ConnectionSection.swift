@@ -57,7 +57,19 @@ struct ConnectionSection {
         guard authentication != nil, remote != nil, !children.isEmpty, !shapes.contains(where: { $0 == nil }) else {
             return nil
         }
+        warnOfNames(connection)
         return connection
+    }
+
+    /// The tunnel takes everything, and the peer's address has to be asked for outside of it.
+    private func warnOfNames(_ connection: ConnectionConfiguration) {
+        guard connection.remoteAddresses.isEmpty, !connection.remoteNames.isEmpty else { return }
+        let selectors = connection.children.flatMap(\.remoteSelectors)
+        guard selectors.contains(where: { $0.prefixes.contains { $0.length == 0 } }) else { return }
+        reader.problems.warning(
+            reader.path + ["remote_addrs"],
+            "found only host names, and remote_ts takes every address; a name server that is not on a network of this "
+                + "machine needs a host route outside the tunnel, or an address is needed beside the names")
     }
 
     /// Notes what is doubtful between connections: the same traffic twice, and more connections for one peer than are

@@ -151,6 +151,8 @@ struct ControlService: Sendable {
             guard case .ike(let report) = event, text.connection == name else {
                 // A problem of the system may be why nothing comes of it: a refused command, a route, an interface.
                 if case .warning(let warning) = event, !channel.send(ControlAnswer.progress(warning).json) { return }
+                // Others' events are many: who is gone gives up the place.
+                if channel.isClosed { return }
                 continue
             }
             if case .failed(let failure) = report, failure.consequence == .ended {

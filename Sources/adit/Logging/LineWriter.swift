@@ -12,7 +12,7 @@ internal import Synchronization
 /// and a line says how much that was. Any thread may call it.
 final class LineWriter: Sendable {
     /// Lines that wait at the most, beside as many that are being written.
-    static let lineLimit = 1024
+    static let lineLimit = 16_384
     /// Bytes that wait at the most; a single line may be longer.
     static let byteLimit = 1024 * 1024
 
