@@ -3,13 +3,16 @@
 
 internal import AditWire
 
-/// Whether what a worker reads arrives one by one and so often that it should let packets gather between its turns.
+/// Whether what a worker carries comes one by one and so often that it should let packets gather between its turns, and
+/// not run before the programs that send and receive them.
 ///
 /// A worker that sleeps is woken by the next packet and runs at once, before the thread that sent it: a round trip
 /// stays short however busy the processors are. But a program that sends datagrams one by one would be interrupted for
-/// each of them, and each would leave alone; then the switches and the sends cost more than the packets. So from
-/// ``crowded`` arrivals a second on (a super-packet, or a run of datagrams, is one) a worker pauses after a turn that
-/// took all there were, until there are fewer than ``sparse``.
+/// each of them, and each would leave alone; then the switches and the sends cost more than the packets. And where it
+/// runs before them all the time, they fall behind and catch up in bursts that no queue holds. So from ``crowded``
+/// arrivals a second on, until there are fewer than ``sparse``, a worker pauses after a turn that took all there were,
+/// and has no priority. What is read at once from the device (a super-packet is one), a run that is received, and an
+/// inner packet that is not TCP's is an arrival each.
 ///
 /// One worker's, not thread-safe.
 struct ArrivalRate {
@@ -28,16 +31,18 @@ struct ArrivalRate {
     /// Counts what was read at once.
     @inline(__always) mutating func add(_ arrivals: Int) { count &+= UInt64(truncatingIfNeeded: arrivals) }
 
-    /// Judges the interval when it is over.
-    @inline(__always) mutating func advance(to now: Timestamp) {
-        if now.nanoseconds &- since >= Self.interval { judge(now.nanoseconds) }
+    /// Judges the interval when it is over: whether ``isCrowded`` has changed.
+    @inline(__always) mutating func hasChanged(at now: Timestamp) -> Bool {
+        now.nanoseconds &- since >= Self.interval ? judge(now.nanoseconds) : false
     }
 
-    @inline(never) private mutating func judge(_ now: UInt64) {
+    @inline(never) private mutating func judge(_ now: UInt64) -> Bool {
         // Arrivals of an interval are far fewer than 2^64 / 10^9.
         let rate = count &* 1_000_000_000 / max(now &- since, 1)
         count = 0
         since = now
-        isCrowded = rate >= (isCrowded ? Self.sparse : Self.crowded)
+        let was = isCrowded
+        isCrowded = rate >= (was ? Self.sparse : Self.crowded)
+        return isCrowded != was
     }
 }

@@ -20,8 +20,8 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
     /// Worker `i` serves `devices[i]` and `transports[i]`, reads `table` as its reader `i`, and posts into `mailbox`
     /// as its producer `i`. Where the devices are ``PacketDevice/isFullDuplex`` it writes to the next worker's. `mtu`
     /// is the largest inner packet in bytes, see ``PathMTU``. With `processors` worker `i` is bound to
-    /// `processors[i]`; `niceness` is theirs where we may take it. There are as many transports as devices, at least
-    /// one.
+    /// `processors[i]`; `niceness` is theirs where we may take it, and while packets do not come one by one by the ten
+    /// thousand. There are as many transports as devices, at least one.
     public init(
         devices: [Device], transports: [Transport], table: SATable, mailbox: Mailbox, mtu: Int,
         processors: [Int]? = nil, niceness: Int? = nil
@@ -41,7 +41,7 @@ public final class Forwarder<Device: PacketDevice, Transport: DatagramTransport>
                         number: number, device: devices[number], sink: Self.sink(of: number, devices),
                         transport: transports[number],
                         reader: table.reader(worker: number), mailbox: mailbox, settings: settings,
-                        counters: workerCounters, wake: wake, isShared: devices.count > 1))
+                        counters: workerCounters, wake: wake, isShared: devices.count > 1, niceness: niceness))
                 let body = Lent { worker.run() }
                 counters.append(workerCounters)
                 wakes.append(wake)

@@ -16,6 +16,8 @@ internal import AditWire
 /// One worker's, not thread-safe; between a receive and a write nothing is allocated, locked, retained or thrown.
 @safe struct InboundPath: ~Copyable {
     var coalescing: Coalescing
+    /// How many packets of the batch were delivered that are not TCP's.
+    private(set) var datagramCount = 0
     private var activity = HintLimiter()
     private var moves = HintLimiter()
     private let worker: Int
@@ -54,6 +56,7 @@ internal import AditWire
         self.mtu = mtu
         run = 0
         position = 0
+        datagramCount = 0
     }
 
     /// Walks until the batch is drained, which ends what was being coalesced, or packets should be written.
@@ -151,6 +154,7 @@ internal import AditWire
         if unsafe sa.pointee.clampMSS {
             MSSClamp.apply(to: packet, header: header, mtu: mtu, checksumIsUnfinished: false)
         }
+        if header.ipProtocol != IPProtocol.tcp { datagramCount &+= 1 }
         coalescing.add(packet, header: header)
     }
 

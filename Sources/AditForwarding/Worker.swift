@@ -21,7 +21,7 @@ final class SharedSettings: Sendable {
 /// A turn: 1. read the device until it is drained or ``readLimit`` or ``readBytes`` are reached, and send; 2. receive
 /// once, and write; 3. pass the quiescent point. Neither direction can starve the other. A lone packet is sent in the
 /// turn that read it. Only where packets come one by one by the ten thousand (``ArrivalRate``), a turn that took all
-/// there were is followed by a pause.
+/// there were is followed by a pause, and the thread gives up its priority.
 ///
 /// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the
 /// transport once a batch; the walks in between work on concrete types.
@@ -65,6 +65,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private let packets: PacketBatch
     private let datagrams: DatagramBatch
     private let isShared: Bool
+    private let niceness: Int?
     private var outbound: OutboundPath
     private var inbound: InboundPath
     private var arrivals = ArrivalRate()
@@ -76,7 +77,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     init(
         number: Int, device: Device, sink: Device, transport: Transport, reader: SAReader, mailbox: Mailbox,
-        settings: SharedSettings, counters: WorkerCounters, wake: WakeUp, isShared: Bool
+        settings: SharedSettings, counters: WorkerCounters, wake: WakeUp, isShared: Bool, niceness: Int? = nil
     ) throws(SystemError) {
         let poll = try EventPoll()
         try poll.add(device.descriptor, token: 0)
@@ -84,6 +85,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         try poll.add(wake.descriptor, token: 1)
         self.poll = poll
         self.isShared = isShared
+        self.niceness = niceness
         self.device = device
         self.sink = sink
         self.transport = transport
@@ -127,7 +129,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     mutating func turn() -> Next {
         let now = MonotonicClock.now()
         let mtu = settings.mtu.load(ordering: .relaxed)
-        arrivals.advance(to: now)
+        if arrivals.hasChanged(at: now) { changePriority() }
         if outbound.holdsPackets { release(now: now, mtu: mtu) }
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
         let reading = outboundTurn(now: now, mtu: mtu)
@@ -137,6 +139,11 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         if didReceive || reading == .more { return .again }
         if reading == .nothing { return .sleep }
         return arrivals.isCrowded ? .pause : .again
+    }
+
+    @inline(never) private func changePriority() {
+        guard let niceness else { return }
+        PinnedThread.setNiceness(arrivals.isCrowded ? max(niceness, 0) : niceness)
     }
 
     private mutating func sleep() {
@@ -207,6 +214,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         counters.runsReceived.add(datagrams.count)
         inbound.begin(datagrams, now: now, mtu: mtu)
         while case .full = inbound.advance() { writeReady() }
+        arrivals.add(inbound.datagramCount)
         writeReady()
         return true
     }

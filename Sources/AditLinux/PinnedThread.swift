@@ -60,6 +60,9 @@ internal import Synchronization
         unsafe nanosleep(&pause, nil)
     }
 
+    /// Gives the calling thread another nice value (-20 to 19); one that we may not take is ignored.
+    public static func setNiceness(_ niceness: Int) { _ = adit_set_thread_nice(CInt(clamping: niceness)) }
+
     /// How many processors this process may use.
     public static var processorCount: Int { Int(adit_processor_count()) }
 
