@@ -46,8 +46,10 @@ private final class Reader: Sendable {
         writer.flush(within: .seconds(20))
         let lines = reader.lines.withLock { $0 }
         let lost = lines.filter { $0.hasSuffix(" lost\n") }.compactMap { Int($0.dropLast(6)) }
-        #expect(lost.count == 1 && lines.count - lost.count - 1 + lost.reduce(0, +) == sent, "\(lost)")
-        #expect(lines.count <= 2 * LineWriter.lineLimit + 2 && lines.first == "0\n")
+        // The writer may have begun before some were lost, or after: it tells of each batch.
+        #expect((1...2).contains(lost.count), "\(lost)")
+        #expect(lines.count - lost.count - 1 + lost.reduce(0, +) == sent, "\(lost)")
+        #expect(lines.count <= 2 * LineWriter.lineLimit + 3 && lines.first == "0\n")
     }
 
     @Test func manyBytesAreAsManyLines() {
