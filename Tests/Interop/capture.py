@@ -22,7 +22,8 @@ class Capture:
     def __init__(self, lab, side, device="eth0"):
         self.path = os.path.join(lab.folder, f"capture-{side}.pcap")
         self._log = self.path + ".log"
-        self._process = lab.start(side, "tcpdump", "--immediate-mode", "-U", "-n", "-s", "0", "-Z", "root",
+        # A packet takes as much of the kernel's buffer as the largest may have: the usual 2 MiB hold eight.
+        self._process = lab.start(side, "tcpdump", "--immediate-mode", "-U", "-n", "-s", "0", "-B", "65536", "-Z", "root",
                                   "-i", device, "-w", self.path, log=self._log)
         wait_until("tcpdump listens", lambda: "listening on" in open(self._log).read())
 
