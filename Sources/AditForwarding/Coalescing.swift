@@ -37,6 +37,7 @@ internal import AditWire
     private let readyPackets: UnsafeMutablePointer<ReadyPacket>
     private var poolCount = 0
     private var oldest = 0
+    private var openCount = 0
     private(set) var readyCount = 0
 
     /// For a device with `capabilities`; what it cannot take passes untouched.
@@ -90,6 +91,7 @@ internal import AditWire
 
     /// Ends every super-packet that is being collected, the oldest first.
     mutating func finish() {
+        guard openCount > 0 else { return }
         for step in 0..<Self.flowLimit {
             end((oldest &+ step) & (Self.flowLimit &- 1))
         }
@@ -155,6 +157,7 @@ internal import AditWire
         if index == oldest { oldest = (oldest &+ 1) & (Self.flowLimit &- 1) }
         let slot = CoalescingSlot(candidate, flow: flow)
         unsafe slots[index] = slot
+        openCount &+= 1
         unsafe slotPieces[index &* Self.pieceLimit] = PacketPiece(
             start: UnsafeRawPointer(candidate.packet.start), length: candidate.packet.count)
         if slot.isClosed { end(index) }
@@ -165,6 +168,7 @@ internal import AditWire
         let offload = slot.finish()
         unsafe emit(slotPieces + index &* Self.pieceLimit, count: slot.count, offload: offload)
         unsafe slots[index] = nil
+        openCount &-= 1
     }
 
     @inline(__always) private mutating func pass(_ packet: PacketBytes) {

@@ -7,11 +7,12 @@ internal import AditWire
 
 /// The walk of datagrams from the peers to the device.
 ///
-/// 1. ``begin(_:now:mtu:)`` takes a batch that was received.
+/// 1. ``begin(_:mtu:)`` takes a batch that was received.
 /// 2. ``advance()`` walks its datagrams: IKE, ESP or keepalive (RFC 3948 §2) → SA by SPI → replay check, ICV,
 ///    selectors, ECN (all in `ESPOpen`, in place) → MSS clamp → coalescing. It returns ``OutboundPath/Step/full``
 ///    when packets should be written first.
 /// 3. The worker writes ``coalescing``'s ready packets, whose bytes lie in the batch.
+/// 4. ``noteNewest(now:)`` tells control what the batch says of its sender.
 ///
 /// One worker's, not thread-safe; between a receive and a write nothing is allocated, locked, retained or thrown.
 @safe struct InboundPath: ~Copyable {
@@ -25,13 +26,16 @@ internal import AditWire
     private let counters: WorkerCounters
     private let control: ControlLink
 
-    /// The batch that ``begin(_:now:mtu:)`` was given: its memory, so that walking counts no references.
+    /// The batch that ``begin(_:mtu:)`` was given: its memory, so that walking counts no references.
     private var base: UnsafeMutableRawPointer?
     private var runs: UnsafeMutablePointer<DatagramBatch.Run>?
     private var runCount = 0
     private var run = 0
     private var position = 0
-    private var now = Timestamp(nanoseconds: 0)
+    private var clock = TurnClock()
+    /// The SA of the newest packet, and where that came from, until ``noteNewest(now:)``.
+    private var newest: UnsafeMutablePointer<InboundSA>?
+    private var newestRemote = Endpoint(IPAddress(v4: 0), port: 0)
     private var unknownSPIQuietUntil = Timestamp(nanoseconds: 0)
     private var mtu = PathMTU.smallest
 
@@ -48,11 +52,11 @@ internal import AditWire
     /// Takes a batch that was received; `mtu` is the largest inner packet.
     ///
     /// The caller keeps the batch alive and unchanged until ``advance()`` has drained it.
-    mutating func begin(_ batch: DatagramBatch, now: Timestamp, mtu: Int) {
+    mutating func begin(_ batch: DatagramBatch, mtu: Int) {
         unsafe base = batch.base
         unsafe runs = batch.runs
         runCount = batch.count
-        self.now = now
+        clock = TurnClock()
         self.mtu = mtu
         run = 0
         position = 0
@@ -96,7 +100,7 @@ internal import AditWire
             }
             let number = datagram.uint32(0)
             if unsafe number != lastSPI || lastSA == nil {
-                if hasNewest { unsafe noteRemote(entry, lastSA) }
+                if hasNewest { unsafe keepNewest(entry.remote, lastSA) }
                 hasNewest = false
                 lastSPI = number
                 unsafe lastSA = find(SPI(rawValue: number), from: entry.remote)
@@ -116,7 +120,7 @@ internal import AditWire
                 unsafe deliver(datagram.slice(opened.offset, opened.length), sa)
             }
         }
-        if hasNewest { unsafe noteRemote(entry, lastSA) }
+        if hasNewest { unsafe keepNewest(entry.remote, lastSA) }
         counters.packetsIn.add(packets)
         counters.bytesIn.add(innerBytes)
         return position < bytes.count ? .full : .drained
@@ -141,6 +145,7 @@ internal import AditWire
 
     /// Once a second: the control thread may tell the sender that the SA is gone (RFC 7296 §1.5).
     @inline(never) private mutating func noteUnknown(_ spi: SPI, from remote: Endpoint) {
+        let now = clock.now()
         guard now >= unknownSPIQuietUntil, !spi.isReserved else { return }
         unknownSPIQuietUntil = now + .seconds(1)
         control.post(.unknownSPI(spi, from: remote))
@@ -158,18 +163,28 @@ internal import AditWire
         coalescing.add(packet, header: header)
     }
 
-    /// Once a run: where the newest packet came from (RFC 7296 §2.23), and that the peer is alive.
-    @inline(never)
-    private mutating func noteRemote(_ entry: DatagramBatch.Run, _ sa: UnsafeMutablePointer<InboundSA>?) {
-        guard let sa = unsafe sa else { return }
+    /// Keeps what a run says of its sender until its packets were written; a batch of several senders tells at once.
+    @inline(__always)
+    private mutating func keepNewest(_ remote: Endpoint, _ sa: UnsafeMutablePointer<InboundSA>?) {
+        if let other = unsafe newest, unsafe other != sa || newestRemote != remote { noteNewest(now: clock.now()) }
+        unsafe newest = sa
+        newestRemote = remote
+    }
+
+    /// Where the newest packet came from (RFC 7296 §2.23), and that the peer is alive. Before the reader's next
+    /// quiescent point.
+    @inline(never) mutating func noteNewest(now: Timestamp) {
+        guard let sa = unsafe newest else { return }
+        unsafe newest = nil
+        let remote = newestRemote
         let spi = unsafe sa.pointee.spi
-        if unsafe ESPOpen.isElsewhere(entry.remote, sa: sa) {
+        if unsafe ESPOpen.isElsewhere(remote, sa: sa) {
             // At once, so that nothing is sent to a mapping that a NAT has forgotten; a peer that goes on moving waits
             // for the next drain.
             if case .quiet = moves.verdict(spi.rawValue, now: now) {
-                unsafe ESPOpen.noteRemote(entry.remote, sa: sa, reader: reader)
+                unsafe ESPOpen.noteRemote(remote, sa: sa, reader: reader)
             } else {
-                control.post(.peerMoved(inboundSPI: spi, to: entry.remote))
+                control.post(.peerMoved(inboundSPI: spi, to: remote))
             }
         }
         switch activity.verdict(spi.rawValue, now: now) {

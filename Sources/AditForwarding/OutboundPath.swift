@@ -7,12 +7,12 @@ internal import AditWire
 
 /// The walk of packets from the device to the peers.
 ///
-/// 1. ``begin(_:now:mtu:)`` takes a batch that was read.
+/// 1. ``begin(_:mtu:)`` takes a batch that was read.
 /// 2. ``advance()`` walks its packets: header → policy and SA (RFC 4301 §5.1) → MSS clamp → size → place in a run, with
 ///    super-packets split and large ones fragmented on the way. It returns ``Step/full`` when runs should leave first.
 /// 3. ``seal()``, then the worker sends ``outgoing``'s sealed runs, and ``OutgoingBatch/clear()``.
 ///
-/// Packets without an SA are held, and released by ``release(now:mtu:)``. One worker's, not thread-safe; between a
+/// Packets without an SA are held, and released by ``release(mtu:)``. One worker's, not thread-safe; between a
 /// read and a send nothing is allocated, locked, retained or thrown.
 @safe struct OutboundPath: ~Copyable {
     /// How a call ended.
@@ -51,14 +51,14 @@ internal import AditWire
     /// For segments that must be fragmented; used by no ordinary packet.
     private let scratch: UnsafeMutableRawPointer
 
-    /// The batch that ``begin(_:now:mtu:)`` was given: its memory, so that walking counts no references.
+    /// The batch that ``begin(_:mtu:)`` was given: its memory, so that walking counts no references.
     private var base: UnsafeMutableRawPointer?
     private var slots: UnsafeMutablePointer<PacketBatch.Slot>?
     private var slotCount = 0
     private var slot = 0
     private var segment = 0
     private var fragment = 0
-    private var now = Timestamp(nanoseconds: 0)
+    private var clock = TurnClock()
     private var mtu = PathMTU.smallest
 
     /// With `isShared` there are other workers that seal for the same SAs.
@@ -73,17 +73,17 @@ internal import AditWire
 
     deinit { unsafe scratch.deallocate() }
 
-    /// Whether packets wait for an SA, so that ``release(now:mtu:)`` has something to do.
+    /// Whether packets wait for an SA, so that ``release(mtu:)`` has something to do.
     var holdsPackets: Bool { !held.isEmpty }
 
     /// Takes a batch that was read; `mtu` is the largest inner packet.
     ///
     /// The caller keeps the batch alive and unchanged until ``advance()`` has drained it.
-    mutating func begin(_ batch: PacketBatch, now: Timestamp, mtu: Int) {
+    mutating func begin(_ batch: PacketBatch, mtu: Int) {
         unsafe base = batch.base
         unsafe slots = batch.slots
         slotCount = batch.count
-        self.now = now
+        clock = TurnClock()
         self.mtu = mtu
         slot = 0
     }
@@ -107,8 +107,8 @@ internal import AditWire
     }
 
     /// Tries the held packets again: those with an SA now are placed, those that waited too long are counted.
-    mutating func release(now: Timestamp, mtu: Int) -> Step {
-        self.now = now
+    mutating func release(mtu: Int) -> Step {
+        clock = TurnClock()
         self.mtu = mtu
         var index = 0
         while index < held.count {
@@ -116,7 +116,7 @@ internal import AditWire
             case .full: return .full
             case .done: held.remove(index)
             case .waiting:
-                if held.isExpired(index, now: now) {
+                if held.isExpired(index, now: clock.now()) {
                     held.remove(index)
                     counters.drops.count(.noSA)
                 } else {
@@ -222,7 +222,7 @@ internal import AditWire
     }
 
     private mutating func refuse(_ packet: PacketBytes, header: IPHeader, packets: Int) -> Outcome {
-        replies.answer(packet, header: header, mtu: header.isIPv6 ? max(mtu, PathMTU.smallest) : mtu, now: now)
+        replies.answer(packet, header: header, mtu: header.isIPv6 ? max(mtu, PathMTU.smallest) : mtu, now: clock.now())
         counters.drops.count(.tooBig, packets: UInt64(packets))
         return .done
     }
@@ -233,6 +233,7 @@ internal import AditWire
             return
         }
         let flow = packet.slice(0, header.totalLength).flowKey(header)
+        let now = clock.now()
         // A flow is told of and not a policy only: the SA that comes up first may be narrowed, and not for this one.
         if case .quiet = acquires.verdict(policy.rawValue ^ UInt32(truncatingIfNeeded: flow.mixed >> 32), now: now) {
         } else {

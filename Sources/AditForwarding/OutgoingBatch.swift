@@ -60,7 +60,8 @@ internal import AditWire
     /// How many packets are sealed together while they are placed.
     private static let sealStep = 4
 
-    private static let bufferSize = (ESPSeal.headRoom + 65_535 + 2 * ESPSeal.tailRoom + 4095) & ~4095
+    /// Room for a run and for what is written around its packets.
+    private static let bufferSize = 69_632
     private static let flowMask: UInt64 = 255
 
     private let reader: SAReader
@@ -83,23 +84,28 @@ internal import AditWire
         self.isShared = isShared
         self.reader = reader
         self.counters = counters
-        // SAFETY: the six blocks are this value's alone and freed in deinit; all indices are below the limits.
-        unsafe memory = .allocate(byteCount: Self.runLimit * Self.bufferSize, alignment: 64)
-        unsafe runs = .allocate(capacity: Self.runLimit)
-        unsafe lengths = .allocate(capacity: Self.runLimit * Self.segmentLimit)
-        unsafe sealed = .allocate(capacity: Self.runLimit)
-        unsafe departures = .allocate(capacity: Self.runLimit)
-        unsafe lastRun = .allocate(capacity: Int(Self.flowMask) + 1)
+        precondition(Self.bufferSize >= ESPSeal.headRoom + 65_535 + 2 * ESPSeal.tailRoom, "a run's room")
+        // SAFETY: the two blocks are this value's alone and freed in deinit; all indices are below the limits.
+        unsafe memory = .allocate(byteCount: Self.runLimit * Self.bufferSize, alignment: 4096)
+        // What is known of the runs lies together: a lone packet touches one page of it.
+        let runSize = unsafe MemoryLayout<Run>.stride + MemoryLayout<OutgoingRun>.stride
+        let size = Self.runLimit * (runSize + MemoryLayout<Departure>.stride + 2 * Self.segmentLimit)
+        let tables = UnsafeMutableRawPointer.allocate(byteCount: size + Int(Self.flowMask) + 1, alignment: 4096)
+        unsafe runs = tables.bindMemory(to: Run.self, capacity: Self.runLimit)
+        unsafe sealed = UnsafeMutableRawPointer(runs + Self.runLimit).bindMemory(
+            to: OutgoingRun.self, capacity: Self.runLimit)
+        unsafe departures = UnsafeMutableRawPointer(sealed + Self.runLimit).bindMemory(
+            to: Departure.self, capacity: Self.runLimit)
+        unsafe lengths = UnsafeMutableRawPointer(departures + Self.runLimit).bindMemory(
+            to: UInt16.self, capacity: Self.runLimit * Self.segmentLimit)
+        unsafe lastRun = UnsafeMutableRawPointer(lengths + Self.runLimit * Self.segmentLimit).bindMemory(
+            to: UInt8.self, capacity: Int(Self.flowMask) + 1)
         unsafe lastRun.initialize(repeating: 0, count: Int(Self.flowMask) + 1)
     }
 
     deinit {
         unsafe memory.deallocate()
-        unsafe runs.deallocate()
-        unsafe lengths.deallocate()
-        unsafe sealed.deallocate()
-        unsafe departures.deallocate()
-        unsafe lastRun.deallocate()
+        unsafe UnsafeMutableRawPointer(runs).deallocate()
     }
 
     /// Whether nothing waits.

@@ -18,10 +18,11 @@ final class SharedSettings: Sendable {
 
 /// One packet thread: runs both directions to completion, sleeps when there is nothing to do.
 ///
-/// A turn: 1. read the device until it is drained or ``readLimit`` or ``readBytes`` are reached, and send; 2. receive
-/// once, and write; 3. pass the quiescent point. Neither direction can starve the other. A lone packet is sent in the
-/// turn that read it. Only where packets come one by one by the ten thousand (``ArrivalRate``), a turn that took all
-/// there were is followed by a pause, and the thread gives up its priority.
+/// A turn: 1. receive once, and write; 2. read the device until it is drained or ``readLimit`` or ``readBytes`` are
+/// reached, and send; 3. all that can wait until then: hints, counts, the quiescent point. Neither direction can starve
+/// the other. A lone packet is sent in the turn that read it; the turn after a sleep asks only what woke the worker, and
+/// after a lone packet the worker sleeps again at once. Only where packets come one by one by the ten thousand
+/// (``ArrivalRate``), a turn that took all there were is followed by a pause, and the thread gives up its priority.
 ///
 /// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the
 /// transport once a batch; the walks in between work on concrete types.
@@ -32,6 +33,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private let readBytes = 128 << 10
     /// Super-packets read at once: few, because what is read should still be in the cache when it is sealed.
     private let slotsPerRead = 4
+    /// Bytes up to which what a turn carried is taken for a lone packet.
+    private let loneBytes = 2048
     /// Runs received at once: one, because opening, coalescing and writing it is a whole turn's work.
     private let runsPerReceive = 1
     /// The pause of a worker whose packets come one by one and often, in nanoseconds: a hundred packets gather at
@@ -69,6 +72,12 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private var outbound: OutboundPath
     private var inbound: InboundPath
     private var arrivals = ArrivalRate()
+    /// Whether there may be something: after a sleep that says which.
+    private var deviceIsReady = true
+    private var transportIsReady = true
+    /// Whether no turn has passed since a sleep.
+    private var isWoken = false
+    private var carried = 0
     private var nextRelease: UInt64 = 0
     private var nextPathCheck: UInt64 = 0
     private var deviceFailures = 0
@@ -80,9 +89,9 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         settings: SharedSettings, counters: WorkerCounters, wake: WakeUp, isShared: Bool, niceness: Int? = nil
     ) throws(SystemError) {
         let poll = try EventPoll()
-        try poll.add(device.descriptor, token: 0)
-        for descriptor in transport.descriptors { try poll.add(descriptor, token: 0) }
-        try poll.add(wake.descriptor, token: 1)
+        try poll.add(device.descriptor, token: Token.device)
+        for descriptor in transport.descriptors { try poll.add(descriptor, token: Token.transport) }
+        try poll.add(wake.descriptor, token: Token.wake)
         self.poll = poll
         self.isShared = isShared
         self.niceness = niceness
@@ -127,18 +136,33 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     /// One turn.
     mutating func turn() -> Next {
-        let now = MonotonicClock.now()
         let mtu = settings.mtu.load(ordering: .relaxed)
+        if outbound.holdsPackets { release(mtu: mtu) }
+        carried = 0
+        let didReceive = transportIsReady ? inboundTurn(mtu: mtu) : false
+        // What was written may have been answered at once.
+        let reading = deviceIsReady || didReceive ? outboundTurn(mtu: mtu) : .nothing
+        finishTurn()
+        let isLone = isWoken && carried <= loneBytes
+        isWoken = false
+        deviceIsReady = true
+        transportIsReady = true
+        if arrivals.isCrowded {
+            if didReceive || reading == .more { return .again }
+            return reading == .nothing ? .sleep : .pause
+        }
+        if isLone || (!didReceive && reading == .nothing) { return .sleep }
+        return .again
+    }
+
+    /// What can wait until everything was sent and written.
+    private mutating func finishTurn() {
+        let now = MonotonicClock.now()
+        inbound.noteNewest(now: now)
         if arrivals.hasChanged(at: now) { changePriority() }
-        if outbound.holdsPackets { release(now: now, mtu: mtu) }
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
-        let reading = outboundTurn(now: now, mtu: mtu)
-        let didReceive = inboundTurn(now: now, mtu: mtu)
         countUnreadable()
         reader.quiescent()
-        if didReceive || reading == .more { return .again }
-        if reading == .nothing { return .sleep }
-        return arrivals.isCrowded ? .pause : .again
     }
 
     @inline(never) private func changePriority() {
@@ -150,20 +174,35 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         reader.enterIdle()
         let deadline = outbound.holdsPackets ? Timestamp(nanoseconds: nextRelease) : nil
         let events = poll.wait(until: deadline)
-        for index in 0..<events where poll[index].token == 1 {
-            wake.acknowledge()
-            nextRelease = 0
+        deviceIsReady = false
+        transportIsReady = false
+        for index in 0..<events {
+            switch poll[index].token {
+            case Token.device: deviceIsReady = true
+            case Token.transport: transportIsReady = true
+            default:
+                wake.acknowledge()
+                nextRelease = 0
+            }
         }
+        isWoken = true
         reader.leaveIdle()
+    }
+
+    /// What the events of ``poll`` are of.
+    private enum Token {
+        static var device: UInt64 { 0 }
+        static var transport: UInt64 { 1 }
+        static var wake: UInt64 { 2 }
     }
 
     /// What a turn found at the device.
     private enum Reading { case nothing, all, more }
 
-    private mutating func outboundTurn(now: Timestamp, mtu: Int) -> Reading {
+    private mutating func outboundTurn(mtu: Int) -> Reading {
         var reading = Reading.nothing
-        var bytes = 0
-        for _ in 0..<readLimit where bytes < readBytes && hasDevice {
+        let enough = carried + readBytes
+        for _ in 0..<readLimit where carried < enough && hasDevice {
             let result = device.read(into: packets)
             guard packets.count > 0 else {
                 noteEmptyRead(result)
@@ -174,8 +213,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
             reading = .more
             arrivals.add(packets.count)
             counters.deviceReads.add(packets.count)
-            for slot in 0..<packets.count { unsafe bytes &+= packets.slots[slot].length }
-            outbound.begin(packets, now: now, mtu: mtu)
+            for slot in 0..<packets.count { unsafe carried &+= packets.slots[slot].length }
+            outbound.begin(packets, mtu: mtu)
             while case .full = outbound.advance() { flush() }
             guard packets.count == packets.capacity else {
                 reading = .all
@@ -207,12 +246,13 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         unreadable = total
     }
 
-    private mutating func inboundTurn(now: Timestamp, mtu: Int) -> Bool {
+    private mutating func inboundTurn(mtu: Int) -> Bool {
         _ = transport.receive(into: datagrams)
         guard datagrams.count > 0 else { return false }
         arrivals.add(datagrams.count)
         counters.runsReceived.add(datagrams.count)
-        inbound.begin(datagrams, now: now, mtu: mtu)
+        for run in 0..<datagrams.count { unsafe carried &+= datagrams.runs[run].length }
+        inbound.begin(datagrams, mtu: mtu)
         while case .full = inbound.advance() { writeReady() }
         arrivals.add(inbound.datagramCount)
         writeReady()
@@ -298,10 +338,11 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     }
 
     /// Tries the held packets again after a wake-up, and now and then.
-    @inline(never) private mutating func release(now: Timestamp, mtu: Int) {
+    @inline(never) private mutating func release(mtu: Int) {
+        let now = MonotonicClock.now()
         guard now.nanoseconds >= nextRelease else { return }
         nextRelease = now.nanoseconds &+ holdInterval
-        while case .full = outbound.release(now: now, mtu: mtu) { flush() }
+        while case .full = outbound.release(mtu: mtu) { flush() }
         flush()
         writeReplies()
     }

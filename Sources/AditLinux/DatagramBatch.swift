@@ -42,8 +42,8 @@ public import AditWire
     public let base: UnsafeMutableRawPointer
     /// The runs in use are `runs[0 ..< count]`.
     public let runs: UnsafeMutablePointer<Run>
-    /// How many runs are in use.
-    public var count = 0
+    /// How many runs are in use. Of one thread, as the batch is, so accesses are not checked at run time.
+    @exclusivity(unchecked) public var count = 0
 
     /// The largest run.
     public static let runLimit = 65_536

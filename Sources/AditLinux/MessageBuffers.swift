@@ -14,41 +14,52 @@ internal import Glibc
     /// How many messages one call takes.
     let capacity: Int
 
+    /// The messages, side by side as the system call wants them.
     private let messages: UnsafeMutablePointer<adit_message>
-    private let vectors: UnsafeMutablePointer<iovec>
-    private let names: UnsafeMutableRawPointer
-    private let controls: UnsafeMutableRawPointer
+    /// Behind them the vector, the name and the ancillary data of each: a lone datagram touches one page.
+    private let parts: UnsafeMutableRawPointer
+    private static let nameOffset = 16
+    private static let controlOffset = nameOffset + SocketAddress.room
     private static let controlRoom = Int(adit_ancillary_room)
+    private static let partsSize = controlOffset + controlRoom
 
     init(capacity: Int) {
         self.capacity = capacity
-        // SAFETY: the four blocks live as long as this object and are freed only in deinit; each message's pointers
-        // stay inside them.
-        unsafe messages = .allocate(capacity: capacity)
-        unsafe vectors = .allocate(capacity: capacity)
-        unsafe names = .allocate(byteCount: capacity * SocketAddress.room, alignment: 8)
-        unsafe controls = .allocate(byteCount: capacity * Self.controlRoom, alignment: 8)
-        unsafe vectors.initialize(repeating: iovec(), count: capacity)
+        let messagesSize = unsafe capacity * MemoryLayout<adit_message>.stride
+        // SAFETY: the block lives as long as this object and is freed only in deinit; each message's pointers stay
+        // inside it.
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: messagesSize + capacity * Self.partsSize, alignment: 4096)
+        unsafe messages = block.bindMemory(to: adit_message.self, capacity: capacity)
+        unsafe parts = block + messagesSize
         unsafe messages.initialize(repeating: adit_message(), count: capacity)
         for index in 0..<capacity {
-            unsafe messages[index].header.msg_name = unsafe names + index * SocketAddress.room
-            unsafe messages[index].header.msg_control = unsafe controls + index * Self.controlRoom
-            unsafe messages[index].header.msg_iov = unsafe vectors + index
+            unsafe vector(index).initialize(to: iovec())
+            unsafe messages[index].header.msg_name = unsafe name(index)
+            unsafe messages[index].header.msg_control = unsafe control(index)
+            unsafe messages[index].header.msg_iov = unsafe vector(index)
             unsafe messages[index].header.msg_iovlen = 1
         }
     }
 
-    deinit {
-        unsafe messages.deallocate()
-        unsafe vectors.deallocate()
-        unsafe names.deallocate()
-        unsafe controls.deallocate()
+    deinit { unsafe UnsafeMutableRawPointer(messages).deallocate() }
+
+    @inline(__always) private func vector(_ index: Int) -> UnsafeMutablePointer<iovec> {
+        unsafe (parts + index &* Self.partsSize).assumingMemoryBound(to: iovec.self)
+    }
+
+    @inline(__always) private func name(_ index: Int) -> UnsafeMutableRawPointer {
+        unsafe parts + (index &* Self.partsSize &+ Self.nameOffset)
+    }
+
+    @inline(__always) private func control(_ index: Int) -> UnsafeMutableRawPointer {
+        unsafe parts + (index &* Self.partsSize &+ Self.controlOffset)
     }
 
     /// Makes message `index` receive up to `length` bytes at `start`.
     @inline(__always)
     func prepareToReceive(_ index: Int, at start: UnsafeMutableRawPointer, length: Int) {
-        unsafe vectors[index] = unsafe iovec(iov_base: start, iov_len: length)
+        unsafe vector(index).pointee = unsafe iovec(iov_base: start, iov_len: length)
         unsafe messages[index].header.msg_namelen = socklen_t(SocketAddress.room)
         unsafe messages[index].header.msg_controllen = Self.controlRoom
         unsafe messages[index].header.msg_flags = 0
@@ -87,9 +98,9 @@ internal import Glibc
         _ index: Int, start: UnsafeRawPointer, length: Int, segmentSize: Int, remote: Endpoint, local: IPAddress,
         trafficClass: UInt8, on socket: BoundSocket
     ) {
-        unsafe vectors[index] = unsafe iovec(iov_base: UnsafeMutableRawPointer(mutating: start), iov_len: length)
-        let name = unsafe names + index * SocketAddress.room
-        unsafe messages[index].header.msg_namelen = SocketAddress.encode(remote, to: name)
+        unsafe vector(index).pointee = unsafe iovec(
+            iov_base: UnsafeMutableRawPointer(mutating: start), iov_len: length)
+        unsafe messages[index].header.msg_namelen = SocketAddress.encode(remote, to: name(index))
         // A socket bound to an address sends from it by itself.
         let hasHint = !local.isUnspecified && local.family == socket.family && socket.address.isUnspecified
         var source = (UInt64(0), UInt64(0))
@@ -98,7 +109,7 @@ internal import Glibc
             guard let memory = bytes.baseAddress else { return 0 }
             if hasHint { unsafe SocketAddress.encode(local, to: memory) }
             return unsafe adit_write_ancillary(
-                controls + index * Self.controlRoom, socket.family.socketFamily, CUnsignedInt(segmentSize),
+                control(index), socket.family.socketFamily, CUnsignedInt(segmentSize),
                 hasHint ? socket.family.socketFamily : 0, memory.assumingMemoryBound(to: UInt8.self),
                 CUnsignedInt(trafficClass))
         }

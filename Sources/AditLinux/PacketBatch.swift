@@ -39,8 +39,8 @@
     public let base: UnsafeMutableRawPointer
     /// The slots in use are `slots[0 ..< count]`.
     public let slots: UnsafeMutablePointer<Slot>
-    /// How many slots are in use.
-    public var count = 0
+    /// How many slots are in use. Of one thread, as the batch is, so accesses are not checked at run time.
+    @exclusivity(unchecked) public var count = 0
 
     /// A batch of `capacity` slots, each for a super-packet.
     public init(capacity: Int) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adit: AditLinux
 
+internal import CLinux
 internal import Glibc
 
 /// The one policy for system calls: an interrupted one is made again, a failed one throws its errno.
@@ -24,7 +25,7 @@ enum SystemCall {
         for _ in 0..<interruptionLimit {
             let value = call()
             if value >= 0 { return (value, 0) }
-            let code = errno
+            let code = adit_errno()
             if code != EINTR { return (value, code) }
         }
         return (-1, EINTR)

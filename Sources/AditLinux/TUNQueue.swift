@@ -14,7 +14,7 @@ internal import Glibc
     /// Which super-packets may be written.
     public let capabilities: DeviceCapabilities
     /// Packets that were read but could not be understood or did not fit.
-    public private(set) var unreadable: UInt64 = 0
+    @exclusivity(unchecked) public private(set) var unreadable: UInt64 = 0
     /// Reading and writing share nothing but the descriptor, and all queues lead to one interface.
     public let isFullDuplex = true
 

@@ -23,7 +23,7 @@ internal import Glibc
     /// The sockets' descriptors.
     public let descriptors: [CInt]
     /// Datagrams that were received but were empty, cut off or from an unknown family.
-    public private(set) var unreadable: UInt64 = 0
+    @exclusivity(unchecked) public private(set) var unreadable: UInt64 = 0
 
     /// The most messages of one recvmmsg or sendmmsg.
     public static let messageLimit = 32

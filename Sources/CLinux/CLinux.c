@@ -46,11 +46,19 @@ int adit_tun_set_little_endian(int descriptor) {
 int adit_tun_set_offload(int descriptor, unsigned long offload) { return ioctl(descriptor, TUNSETOFFLOAD, offload); }
 
 int adit_recvmmsg(int descriptor, struct adit_message *messages, unsigned int count, int flags) {
-    return recvmmsg(descriptor, (struct mmsghdr *)messages, count, flags, NULL);
+    if (count != 1) return recvmmsg(descriptor, (struct mmsghdr *)messages, count, flags, NULL);
+    ssize_t length = recvmsg(descriptor, &messages->header, flags);
+    if (length < 0) return -1;
+    messages->length = (unsigned int)length;
+    return 1;
 }
 
 int adit_sendmmsg(int descriptor, struct adit_message *messages, unsigned int count, int flags) {
-    return sendmmsg(descriptor, (struct mmsghdr *)messages, count, flags);
+    if (count != 1) return sendmmsg(descriptor, (struct mmsghdr *)messages, count, flags);
+    ssize_t length = sendmsg(descriptor, &messages->header, flags);
+    if (length < 0) return -1;
+    messages->length = (unsigned int)length;
+    return 1;
 }
 
 void adit_read_ancillary(const struct msghdr *message, struct adit_ancillary *out) {

@@ -3,6 +3,7 @@
 #ifndef ADIT_CLINUX_H
 #define ADIT_CLINUX_H
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -34,6 +35,9 @@ enum {
     adit_so_attach_reuseport_cbpf = 51,
 };
 
+/* errno, which is a macro: Swift's own goes through two libraries. */
+static inline int adit_errno(void) { return errno; }
+
 /* TUN ioctls: 0, or -1 with errno. */
 int adit_tun_attach(int descriptor, const char *name, int flags, char actual_name[16]);
 int adit_tun_is_persistent(int descriptor);
@@ -46,6 +50,7 @@ struct adit_message {
     struct msghdr header;
     unsigned int length;
 };
+/* Both make the plain call for one message, which costs the kernel less. */
 int adit_recvmmsg(int descriptor, struct adit_message *messages, unsigned int count, int flags);
 int adit_sendmmsg(int descriptor, struct adit_message *messages, unsigned int count, int flags);
 
