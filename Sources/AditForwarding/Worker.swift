@@ -19,10 +19,11 @@ final class SharedSettings: Sendable {
 /// One packet thread: runs both directions to completion, sleeps when there is nothing to do.
 ///
 /// A turn: 1. receive once, and write; 2. read the device until it is drained or ``readLimit`` or ``readBytes`` are
-/// reached, and send; 3. all that can wait until then: hints, counts, the quiescent point. Neither direction can starve
-/// the other. A lone packet is sent in the turn that read it; the turn after a sleep asks only what woke the worker, and
-/// after a lone packet the worker sleeps again at once. Only where packets come one by one by the ten thousand
-/// (``ArrivalRate``), a turn that took all there were is followed by a pause, and the thread gives up its priority.
+/// reached, and send; 3. all that can wait until then: hints, counts, the quiescent point. Neither direction can
+/// starve the other. A lone packet is sent in the turn that read it; the turn after a sleep asks only what woke the
+/// worker, and after a lone packet the worker sleeps again at once. Only where packets come one by one by the ten
+/// thousand (``ArrivalRate``), a turn that took all there were is followed by a pause, and the thread gives up its
+/// priority.
 ///
 /// A struct, as a class would check its fields' exclusivity at run time. Generic code calls the device and the
 /// transport once a batch; the walks in between work on concrete types.
