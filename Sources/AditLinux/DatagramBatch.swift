@@ -42,8 +42,13 @@ public import AditWire
     public let base: UnsafeMutableRawPointer
     /// The runs in use are `runs[0 ..< count]`.
     public let runs: UnsafeMutablePointer<Run>
-    /// How many runs are in use. Of one thread, as the batch is, so accesses are not checked at run time.
-    @exclusivity(unchecked) public var count = 0
+    /// How many runs are in use. Beside them in memory: a class's own variable would be checked for exclusive access
+    /// at each use.
+    @inlinable public var count: Int {
+        get { unsafe counter.pointee }
+        set { unsafe counter.pointee = newValue }
+    }
+    @usableFromInline let counter: UnsafeMutablePointer<Int>
 
     /// The largest run.
     public static let runLimit = 65_536
@@ -53,9 +58,14 @@ public import AditWire
         self.capacity = capacity
         stride = Self.runLimit + 256
         let nowhere = Endpoint(IPAddress(v4: 0), port: 0)
-        // SAFETY: both blocks live as long as the batch and are freed only in deinit.
+        // SAFETY: both blocks live as long as the batch and are freed only in deinit; the second is the count with the
+        // runs behind it.
         unsafe base = .allocate(byteCount: capacity * stride, alignment: 64)
-        unsafe runs = .allocate(capacity: capacity)
+        let table = UnsafeMutableRawPointer.allocate(
+            byteCount: 64 + capacity * MemoryLayout<Run>.stride, alignment: 64)
+        unsafe counter = table.bindMemory(to: Int.self, capacity: 1)
+        unsafe counter.initialize(to: 0)
+        unsafe runs = (table + 64).bindMemory(to: Run.self, capacity: capacity)
         unsafe runs.initialize(
             repeating: Run(offset: 0, length: 0, segmentSize: 0, remote: nowhere, local: nowhere, trafficClass: 0),
             count: capacity)
@@ -63,7 +73,7 @@ public import AditWire
 
     deinit {
         unsafe base.deallocate()
-        unsafe runs.deallocate()
+        unsafe UnsafeMutableRawPointer(counter).deallocate()
     }
 }
 

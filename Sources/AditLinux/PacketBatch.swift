@@ -39,22 +39,32 @@
     public let base: UnsafeMutableRawPointer
     /// The slots in use are `slots[0 ..< count]`.
     public let slots: UnsafeMutablePointer<Slot>
-    /// How many slots are in use. Of one thread, as the batch is, so accesses are not checked at run time.
-    @exclusivity(unchecked) public var count = 0
+    /// How many slots are in use. Beside them in memory: a class's own variable would be checked for exclusive access
+    /// at each use.
+    @inlinable public var count: Int {
+        get { unsafe counter.pointee }
+        set { unsafe counter.pointee = newValue }
+    }
+    @usableFromInline let counter: UnsafeMutablePointer<Int>
 
     /// A batch of `capacity` slots, each for a super-packet.
     public init(capacity: Int) {
         self.capacity = capacity
         stride = (Self.headRoom + Self.packetLimit + Self.tailRoom + 63) & ~63
-        // SAFETY: both blocks live as long as the batch and are freed only in deinit.
+        // SAFETY: both blocks live as long as the batch and are freed only in deinit; the second is the count with the
+        // slots behind it.
         unsafe base = .allocate(byteCount: capacity * stride, alignment: 64)
-        unsafe slots = .allocate(capacity: capacity)
+        let table = UnsafeMutableRawPointer.allocate(
+            byteCount: 64 + capacity * MemoryLayout<Slot>.stride, alignment: 64)
+        unsafe counter = table.bindMemory(to: Int.self, capacity: 1)
+        unsafe counter.initialize(to: 0)
+        unsafe slots = (table + 64).bindMemory(to: Slot.self, capacity: capacity)
         unsafe slots.initialize(repeating: Slot(offset: 0, length: 0, offload: PacketOffload()), count: capacity)
     }
 
     deinit {
         unsafe base.deallocate()
-        unsafe slots.deallocate()
+        unsafe UnsafeMutableRawPointer(counter).deallocate()
     }
 }
 
