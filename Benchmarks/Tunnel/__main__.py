@@ -23,6 +23,9 @@ OPTIONAL = {"udp_1200_runs"}
 # Words of the command line that say where things are and go, each with a value.
 ELSEWHERE = ("--adit", "--output", "--page", "--compare")
 QUICK = ("tcp", "udp_1200", "udp_64", "rtt_idle")
+# An idle round trip depends on which processors the threads happen to wake up on, and that stays so while a tunnel
+# stands: it is measured in so many further openings of each tunnel in a round.
+REOPENED, OPENINGS = "rtt_idle", 2
 
 
 def plan(seconds, only):
@@ -53,8 +56,8 @@ def plan(seconds, only):
     return {name: every[name] for name in every if name in chosen}
 
 
-def turn(kind, measurements, results, versions):
-    """One tunnel, opened, measured and closed."""
+def turn(kind, measurements, results, versions, is_short=False):
+    """One tunnel, opened, measured and closed; a short turn says nothing of memory and drops."""
     with Lab() as lab:
         tunnel, first = tunnels.open_tunnel(kind, lab)
         versions[kind.name] = tunnel.version
@@ -70,6 +73,8 @@ def turn(kind, measurements, results, versions):
                               if isinstance(value, (int, float)) and not isinstance(value, bool))
             print(f"\r  {name}: {shown}", file=sys.stderr, flush=True)
             mine.setdefault(name, []).append(figures)
+        if is_short:
+            return
         if hasattr(tunnel, "drops"):
             mine.setdefault("drops", []).append(tunnel.drops())
         if tunnel.processes():
@@ -120,32 +125,44 @@ def command():
     return shlex.join(["scripts/perf", *words])
 
 
+def schedule(kinds, measurements, chosen):
+    """The turns: (round, tunnel, whether it is a short one). In each round the short ones come after the whole ones."""
+    turns = []
+    for number in range(1, chosen.rounds + 1):
+        # Every other pass goes the other way, so that no tunnel always follows the same one.
+        turns += [(number, kind, False) for kind in (kinds if number % 2 else reversed(kinds))]
+        for again in range(OPENINGS if REOPENED in measurements and not chosen.quick else 0):
+            turns += [(number, kind, True) for kind in (kinds if (number + again) % 2 == 0 else reversed(kinds))]
+    return turns
+
+
 def measured(chosen):
     """All rounds; what was measured before a Ctrl-C is kept."""
     kinds = [tunnels.TUNNELS[name] for name in chosen.tunnels or tunnels.TUNNELS]
     measurements = plan(chosen.seconds, chosen.only)
     results, versions, skipped, loads, is_whole = {}, {}, {}, [], True
     began, done = time.monotonic(), 0
+    turns = schedule(kinds, measurements, chosen)
+    # A whole turn takes much longer than a short one.
+    whole = sum(1 if is_short else 10 for _, _, is_short in turns)
     try:
-        for number in range(1, chosen.rounds + 1):
-            # Every other round goes the other way, so that no tunnel always follows the same one.
-            for kind in kinds if number % 2 else reversed(kinds):
-                if kind.name in skipped:
-                    continue
-                passed = time.monotonic() - began
-                left = passed / done * (len(kinds) * chosen.rounds - done) / 60 if done else 0
-                rest = f", about {left:.0f} min left" if done else ""
-                print(f"round {number} of {chosen.rounds}: {kind.name}{rest}", file=sys.stderr, flush=True)
-                loads.append(os.getloadavg()[0])
-                try:
-                    turn(kind, measurements, results, versions)
-                except tunnels.Unavailable as reason:
-                    skipped[kind.name] = str(reason)
-                    print(f"  skipped: {reason}", file=sys.stderr)
-                except (LabError, AssertionError) as error:
-                    print(f"\n  failed: {error}", file=sys.stderr)
-                    skipped[kind.name] = f"failed in round {number}: {str(error).splitlines()[0][:200]}"
-                done += 1
+        for number, kind, is_short in turns:
+            if kind.name in skipped:
+                continue
+            left = (time.monotonic() - began) / done * (whole - done) / 60 if done > 20 else 0
+            rest = f", about {left:.0f} min left" if left else ""
+            print(f"round {number} of {chosen.rounds}: {kind.name}{rest}", file=sys.stderr, flush=True)
+            loads.append(os.getloadavg()[0])
+            try:
+                chosen_ones = {REOPENED: measurements[REOPENED]} if is_short else measurements
+                turn(kind, chosen_ones, results, versions, is_short)
+            except tunnels.Unavailable as reason:
+                skipped[kind.name] = str(reason)
+                print(f"  skipped: {reason}", file=sys.stderr)
+            except (LabError, AssertionError) as error:
+                print(f"\n  failed: {error}", file=sys.stderr)
+                skipped[kind.name] = f"failed in round {number}: {str(error).splitlines()[0][:200]}"
+            done += 1 if is_short else 10
     except KeyboardInterrupt:
         print("\nstopped; this is what was measured until then", file=sys.stderr)
         is_whole = False

@@ -131,7 +131,10 @@ def page(document, earlier=None):
     loads = document.get("load_average") or [0]
     seconds = f", TCP for {document['seconds']} s each" if any("tcp" in kind for run in document["results"].values()
                                                             for kind in run) else ""
-    text += (f"\n\n{document['machine']}; medians of {document['rounds']} alternating rounds (least–most){seconds}; "
+    openings = max((len(values(document["results"], name, "rtt_idle", "median_ms")) for name in document["results"]),
+                   default=0)
+    reopened = f", the idle round trip in {openings} openings of each tunnel" if openings > document["rounds"] else ""
+    text += (f"\n\n{document['machine']}; medians of {document['rounds']} alternating rounds (least–most){seconds}{reopened}; "
              f"load average at the start of the turns {min(loads):.1f}–{max(loads):.1f}.\n")
     if document.get("command"):
         text += f"Made by `{document['command']}`.\n"
