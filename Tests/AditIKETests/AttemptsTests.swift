@@ -112,4 +112,36 @@ import Testing
         #expect(pair.nodes[0].endpoint.status().allSatisfy { $0.state == .established })
         #expect(pair.problems == [])
     }
+
+    @Test("authenticating anew does not starve behind a queue that has no end: it begins beside it, make before break")
+    func starved() {
+        var sides = sides(200)
+        sides[0][0].reauthTime = .seconds(100)
+        for index in 1..<200 {
+            // From an address that A does not have, so nobody answers.
+            sides[0][index].localAddresses = [IKEPair.address(9)]
+            sides[0][index].children[0].startAction = .none
+        }
+        var limits = IKELimits()
+        limits.attemptsPerRemote = 1
+        let pair = IKEPair(seed: 836, sides, limits: limits)
+        pair.event(.deadline, 0)
+        #expect(pair.run(5) { pair.nodes.allSatisfy { $0.children.count == 1 } }, "\(pair.story)")
+        let spi = { pair.nodes[0].endpoint.status()[0].ikeSA?.initiatorSPI }
+        let old = spi()
+        pair.run(80)
+        for index in 1..<200 { pair.command(.initiate(connection: "c\(index)", child: nil), 0) }
+        // It is due 100 s after the beginning at the latest; traffic goes both ways.
+        var isServed = true
+        for _ in 0..<5_000 {
+            pair.run(0.01)
+            for node in 0..<2 { pair.sendTraffic(node, "n0") }
+            isServed = isServed && pair.nodes.allSatisfy { $0.outbound("n0") != nil }
+        }
+        #expect(spi() != old && pair.nodes[0].endpoint.status()[199].state == .connecting, "\(pair.story)")
+        #expect(names(pair).filter { $0 == "c0" }.count == 2 && !names(pair).contains("c199"))
+        #expect(isServed && pair.nodes.map(\.blackholed) == [0, 0], "\(pair.story)")
+        #expect(pair.nodes[0].failures.allSatisfy { $0.connection != "c0" } && pair.nodes[1].failures.isEmpty)
+        #expect(pair.nodes[0].children.count == 1 && pair.mirrored() == nil && pair.problems == [])
+    }
 }
