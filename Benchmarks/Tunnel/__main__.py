@@ -97,7 +97,8 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help=f"one round of 2 s, of {', '.join(QUICK)} only")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this measurement; repeatable")
     parser.add_argument("--output", default="perf", metavar="STEM", help="writes STEM.json, .md, .svg and .png (perf)")
-    parser.add_argument("--page", metavar="FILE", help="puts the report between the figures marks of this Markdown page")
+    parser.add_argument("--page", metavar="FILE",
+                        help="puts the report between the figures marks of this Markdown page")
     parser.add_argument("--compare", metavar="FILE", help="hold the run against an earlier one's JSON")
     chosen = parser.parse_args()
     if chosen.quick:

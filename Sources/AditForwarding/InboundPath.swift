@@ -171,6 +171,12 @@ internal import AditWire
         newestRemote = remote
     }
 
+    /// Tells at once when the newest packet came from elsewhere, before answers to it are sent.
+    @inline(__always) mutating func noteMove() {
+        guard let sa = unsafe newest, unsafe ESPOpen.isElsewhere(newestRemote, sa: sa) else { return }
+        noteNewest(now: clock.now())
+    }
+
     /// Where the newest packet came from (RFC 7296 §2.23), and that the peer is alive. Before the reader's next
     /// quiescent point.
     @inline(never) mutating func noteNewest(now: Timestamp) {

@@ -140,20 +140,32 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
         let mtu = settings.mtu.load(ordering: .relaxed)
         if outbound.holdsPackets { release(mtu: mtu) }
         carried = 0
+        guard !arrivals.isCrowded else { return crowdedTurn(mtu: mtu) }
         let didReceive = transportIsReady ? inboundTurn(mtu: mtu) : false
-        // What was written may have been answered at once.
-        let reading = deviceIsReady || didReceive ? outboundTurn(mtu: mtu) : .nothing
+        if didReceive { inbound.noteMove() }
+        // What was written may have been answered at once, at the same queue.
+        let reading = deviceIsReady || (didReceive && sink === device) ? outboundTurn(mtu: mtu) : .nothing
         finishTurn()
         let isLone = isWoken && carried <= loneBytes
+        expectBoth()
+        return isLone || (!didReceive && reading == .nothing) ? .sleep : .again
+    }
+
+    /// A turn where a pause may follow: what came while packets were sealed is taken before it.
+    private mutating func crowdedTurn(mtu: Int) -> Next {
+        let reading = outboundTurn(mtu: mtu)
+        let didReceive = inboundTurn(mtu: mtu)
+        finishTurn()
+        expectBoth()
+        if didReceive || reading == .more { return .again }
+        return reading == .nothing ? .sleep : .pause
+    }
+
+    /// The next turn asks the device and the transport, unless a sleep comes before it.
+    private mutating func expectBoth() {
         isWoken = false
         deviceIsReady = true
         transportIsReady = true
-        if arrivals.isCrowded {
-            if didReceive || reading == .more { return .again }
-            return reading == .nothing ? .sleep : .pause
-        }
-        if isLone || (!didReceive && reading == .nothing) { return .sleep }
-        return .again
     }
 
     /// What can wait until everything was sent and written.

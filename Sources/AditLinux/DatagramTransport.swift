@@ -3,7 +3,8 @@
 
 /// Where outer datagrams come from and go to: a UDP socket pair, or an embedder's own transport. Used by one thread.
 public protocol DatagramTransport: AnyObject {
-    /// Descriptors that are readable when ``receive(into:)`` would return datagrams.
+    /// Descriptors of which one is readable as long as ``receive(into:)`` would return datagrams: the worker may sleep
+    /// although there are more, and asks only what epoll names.
     var descriptors: [CInt] { get }
 
     /// Fills `batch` with what is there, without waiting; `batch.count` is 0 when nothing was.

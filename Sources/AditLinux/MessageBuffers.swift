@@ -34,7 +34,7 @@ internal import Glibc
         unsafe parts = block + messagesSize
         unsafe messages.initialize(repeating: adit_message(), count: capacity)
         for index in 0..<capacity {
-            unsafe vector(index).initialize(to: iovec())
+            unsafe (parts + index * Self.partsSize).bindMemory(to: iovec.self, capacity: 1).initialize(to: iovec())
             unsafe messages[index].header.msg_name = unsafe name(index)
             unsafe messages[index].header.msg_control = unsafe control(index)
             unsafe messages[index].header.msg_iov = unsafe vector(index)

@@ -5,7 +5,8 @@
 ///
 /// Used by one thread, unless it is ``isFullDuplex``: then by one that reads and one that writes.
 public protocol PacketDevice: AnyObject {
-    /// A descriptor that is readable when ``read(into:)`` would return packets, for the worker's epoll.
+    /// A descriptor that is readable as long as ``read(into:)`` would return packets, for the worker's epoll: the
+    /// worker may sleep although there are more, and asks only what epoll names.
     var descriptor: CInt { get }
 
     /// Fills `batch` from its first slot with what is there, without waiting; `batch.count` is 0 when nothing was.
