@@ -7,14 +7,14 @@ internal import Glibc
 /// One queue of a TUN device. One thread reads while the same or another one writes; nothing is allocated after the
 /// initialiser.
 @safe public final class TUNQueue: PacketDevice, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `unreadable` is the reader's, header and vectors are the writer's, the rest stays.
+    // SAFETY (@unchecked Sendable): what was lost is the reader's, header and vectors are the writer's, the rest stays.
 
     /// The queue's descriptor, owned by the queue.
     public let descriptor: CInt
     /// Which super-packets may be written.
     public let capabilities: DeviceCapabilities
     /// Packets that were read but could not be understood or did not fit.
-    @exclusivity(unchecked) public private(set) var unreadable: UInt64 = 0
+    public var unreadable: UInt64 { unsafe unreadableCount.pointee }
     /// Reading and writing share nothing but the descriptor, and all queues lead to one interface.
     public let isFullDuplex = true
 
@@ -24,12 +24,16 @@ internal import Glibc
     private let owned: OwnedDescriptor
     private let header: UnsafeMutableRawPointer
     private let vectors: UnsafeMutablePointer<iovec>
+    /// In memory of its own: a class's variable would be checked for exclusive access at each use.
+    private let unreadableCount: UnsafeMutablePointer<UInt64>
 
     init(descriptor: OwnedDescriptor, offloads: TUNOffloads) {
         owned = descriptor
         self.descriptor = descriptor.value
         capabilities = offloads.capabilities
-        // SAFETY: both blocks live as long as the queue and are freed only in deinit.
+        // SAFETY: the blocks live as long as the queue and are freed only in deinit.
+        unsafe unreadableCount = .allocate(capacity: 1)
+        unsafe unreadableCount.initialize(to: 0)
         unsafe header = .allocate(byteCount: VirtioHeader.size, alignment: 8)
         unsafe vectors = .allocate(capacity: Self.pieceLimit + 1)
         unsafe vectors.initialize(repeating: iovec(), count: Self.pieceLimit + 1)
@@ -38,6 +42,7 @@ internal import Glibc
     deinit {
         unsafe header.deallocate()
         unsafe vectors.deallocate()
+        unsafe unreadableCount.deallocate()
     }
 
     /// One read for each slot until nothing is there or the batch is full.
@@ -56,7 +61,7 @@ internal import Glibc
                 return count > 0 ? .done : .failed(code)
             }
             guard length > VirtioHeader.size, let offload = unsafe VirtioHeader.decode(start) else {
-                unreadable &+= 1
+                unsafe unreadableCount.pointee &+= 1
                 continue
             }
             unsafe batch.slots[count] = PacketBatch.Slot(

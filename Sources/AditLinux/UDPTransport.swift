@@ -23,7 +23,7 @@ internal import Glibc
     /// The sockets' descriptors.
     public let descriptors: [CInt]
     /// Datagrams that were received but were empty, cut off or from an unknown family.
-    @exclusivity(unchecked) public private(set) var unreadable: UInt64 = 0
+    public var unreadable: UInt64 { unsafe unreadableCount.pointee }
 
     /// The most messages of one recvmmsg or sendmmsg.
     public static let messageLimit = 32
@@ -60,6 +60,8 @@ internal import Glibc
     private let incoming = MessageBuffers(capacity: messageLimit)
     private let outgoing = MessageBuffers(capacity: messageLimit)
     private let pending: UnsafeMutablePointer<OutgoingRun>
+    /// In memory of its own: a class's variable would be checked for exclusive access at each use.
+    private let unreadableCount: UnsafeMutablePointer<UInt64>
     private var pendingCount = 0
     private var pendingLane = 0
     private var currentLane = 0
@@ -76,8 +78,9 @@ internal import Glibc
         setsDF = options.pathMTU == .discover
         descriptors = sockets.map(\.bound.descriptor)
         laneCount = sockets.count
-        // SAFETY: both blocks live as long as the transport and are freed only in deinit; neither element owns
-        // anything.
+        // SAFETY: the blocks live as long as the transport and are freed only in deinit; no element owns anything.
+        unsafe unreadableCount = .allocate(capacity: 1)
+        unsafe unreadableCount.initialize(to: 0)
         unsafe lanes = .allocate(capacity: max(sockets.count, 1))
         unsafe pending = .allocate(capacity: Self.messageLimit)
         for (index, socket) in sockets.enumerated() {
@@ -89,6 +92,7 @@ internal import Glibc
     deinit {
         unsafe lanes.deallocate()
         unsafe pending.deallocate()
+        unsafe unreadableCount.deallocate()
     }
 
     /// Whether every socket sends runs by UDP_SEGMENT now.
@@ -134,7 +138,7 @@ internal import Glibc
         var count = 0
         for index in 0..<filled {
             guard var run = incoming.received(index, on: socket) else {
-                unreadable &+= 1
+                unsafe unreadableCount.pointee &+= 1
                 continue
             }
             run.offset = index * batch.stride
