@@ -25,7 +25,7 @@ ELSEWHERE = ("--adit", "--output", "--page", "--compare")
 QUICK = ("tcp", "udp_1200", "udp_64", "rtt_idle")
 # An idle round trip depends on which processors the threads happen to wake up on, and that stays so while a tunnel
 # stands: it is measured in so many further openings of each tunnel in a round.
-REOPENED, OPENINGS = "rtt_idle", 2
+REOPENED, OPENINGS = "rtt_idle", 3
 
 
 def plan(seconds, only):
