@@ -73,6 +73,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private var outbound: OutboundPath
     private var inbound: InboundPath
     private var arrivals = ArrivalRate()
+    private var patience = Patience()
+    private var runDelay: RunDelay?
     /// Whether there may be something: after a sleep that says which.
     private var deviceIsReady = true
     private var transportIsReady = true
@@ -114,6 +116,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     /// The thread's body: returns after the forwarder was stopped.
     mutating func run() {
+        runDelay = RunDelay()
         reader.leaveIdle()
         while !settings.isStopping.load(ordering: .acquiring) {
             switch turn() {
@@ -172,13 +175,23 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private mutating func finishTurn() {
         let now = MonotonicClock.now()
         inbound.noteNewest(now: now)
-        if arrivals.hasChanged(at: now) { changePriority() }
+        if arrivals.hasChanged(at: now) { setPriority() }
+        if patience.isDue(at: now) { judgePatience(now) }
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
         countUnreadable()
         reader.quiescent()
     }
 
-    @inline(never) private func changePriority() {
+    @inline(never) private mutating func judgePatience(_ now: Timestamp) {
+        guard let sample = runDelay?.sample(),
+            patience.hasChanged(at: now, sample, isCrowded: arrivals.isCrowded)
+        else { return }
+        setPriority()
+    }
+
+    /// A crowded worker waits by itself, and then runs before nobody.
+    @inline(never) private mutating func setPriority() {
+        PinnedThread.setPatient(patience.isPatient && !arrivals.isCrowded)
         guard let niceness else { return }
         PinnedThread.setNiceness(arrivals.isCrowded ? max(niceness, 0) : niceness)
     }

@@ -139,6 +139,11 @@ int adit_set_thread_nice(int value) {
     return setpriority(PRIO_PROCESS, 0, value) < 0 ? errno : 0;
 }
 
+int adit_set_thread_batch(int is_batch) {
+    struct sched_param none = {0};
+    return sched_setscheduler(0, is_batch ? SCHED_BATCH : SCHED_OTHER, &none) < 0 ? errno : 0;
+}
+
 int adit_processor_count(void) {
     cpu_set_t set;
     CPU_ZERO(&set);

@@ -74,6 +74,8 @@ size_t adit_write_ancillary(
 int adit_bind_thread(int processor);
 /* Gives the calling thread this nice value, -20 to 19; 0 or an errno. */
 int adit_set_thread_nice(int value);
+/* Schedules the calling thread as SCHED_BATCH, or as SCHED_OTHER, keeping its nice value; 0 or an errno. */
+int adit_set_thread_batch(int is_batch);
 /* How many processors this process may use. */
 int adit_processor_count(void);
 /* Names the calling thread. */
