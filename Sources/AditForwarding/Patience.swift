@@ -11,7 +11,7 @@ internal import AditWire
 /// sender is still ready to run, and the receiver is woken on another processor, which is halted and takes far longer
 /// to come. But a worker that carries a stream should run before the stream's programs, a burst should find it awake,
 /// and where processors are busy a patient worker waits for milliseconds. So patience is earned by lone packets, given
-/// up at once, and has to be earned for twice as long where it made the worker wait.
+/// up at the next look, and has to be earned for twice as long where it made the worker wait.
 ///
 /// One worker's, not thread-safe.
 struct Patience {
@@ -33,20 +33,32 @@ struct Patience {
     /// Whether it is time for a look.
     @inline(__always) func isDue(at now: Timestamp) -> Bool { now.nanoseconds &- lastLook >= Self.interval }
 
-    /// Looks at what the worker has run and waited since the last time: whether ``isPatient`` has changed.
-    mutating func hasChanged(at now: Timestamp, _ sample: RunDelay.Sample, isCrowded: Bool) -> Bool {
+    /// Looks at what the worker has run and waited since the last time: whether ``isPatient`` has changed. There is no
+    /// sample where the kernel does not tell, and no patience then.
+    mutating func hasChanged(at now: Timestamp, _ sample: RunDelay.Sample?, isCrowded: Bool) -> Bool {
         let wasPatient = isPatient
-        // More than half of the time: a stream. Neither number comes near 2^63.
-        let isBusy = (sample.ran &- last.ran) &* 2 > now.nanoseconds &- lastLook
-        let hasWaited = sample.meanWait(since: last).map { $0 > Self.longWait } ?? false
-        if wasPatient, hasWaited, !isBusy {
+        let elapsed = now.nanoseconds &- lastLook
+        lastLook = now.nanoseconds
+        guard let sample, let wait = sample.meanWait(since: last), !isCrowded else {
+            last = sample ?? last
+            giveUp()
+            return wasPatient
+        }
+        // More than an eighth of the time is no lone packet. Neither number comes near 2^61.
+        let isBusy = (sample.ran &- last.ran) &* 8 > elapsed
+        last = sample
+        if wasPatient, wait > Self.longWait, !isBusy {
             // Patience that went well for as long again was no mistake.
             need = calmLooks >= need * 2 ? Self.firstNeed : min(need * 2, Self.largestNeed)
         }
-        calmLooks = isBusy || hasWaited || isCrowded ? 0 : min(calmLooks + 1, 2 * Self.largestNeed)
+        calmLooks = isBusy || wait > Self.longWait ? 0 : min(calmLooks + 1, 2 * Self.largestNeed)
         isPatient = calmLooks >= need
-        last = sample
-        lastLook = now.nanoseconds
         return isPatient != wasPatient
+    }
+
+    /// Ends it, as packets come by the ten thousand.
+    mutating func giveUp() {
+        calmLooks = 0
+        isPatient = false
     }
 }

@@ -116,7 +116,8 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     /// The thread's body: returns after the forwarder was stopped.
     mutating func run() {
-        runDelay = RunDelay()
+        // Who gave its threads another policy than the usual one keeps it.
+        if PinnedThread.hasUsualPolicy { runDelay = RunDelay() }
         reader.leaveIdle()
         while !settings.isStopping.load(ordering: .acquiring) {
             switch turn() {
@@ -175,7 +176,10 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private mutating func finishTurn() {
         let now = MonotonicClock.now()
         inbound.noteNewest(now: now)
-        if arrivals.hasChanged(at: now) { setPriority() }
+        if arrivals.hasChanged(at: now) {
+            patience.giveUp()
+            setPriority()
+        }
         if patience.isDue(at: now) { judgePatience(now) }
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
         countUnreadable()
@@ -183,15 +187,13 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     }
 
     @inline(never) private mutating func judgePatience(_ now: Timestamp) {
-        guard let sample = runDelay?.sample(),
-            patience.hasChanged(at: now, sample, isCrowded: arrivals.isCrowded)
-        else { return }
+        guard patience.hasChanged(at: now, runDelay?.sample(), isCrowded: arrivals.isCrowded) else { return }
         setPriority()
     }
 
     /// A crowded worker waits by itself, and then runs before nobody.
     @inline(never) private mutating func setPriority() {
-        PinnedThread.setPatient(patience.isPatient && !arrivals.isCrowded)
+        if runDelay != nil { PinnedThread.setPatient(patience.isPatient) }
         guard let niceness else { return }
         PinnedThread.setNiceness(arrivals.isCrowded ? max(niceness, 0) : niceness)
     }

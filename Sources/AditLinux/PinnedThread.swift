@@ -63,6 +63,9 @@ internal import Synchronization
     /// Gives the calling thread another nice value (-20 to 19); one that we may not take is ignored.
     public static func setNiceness(_ niceness: Int) { _ = adit_set_thread_nice(CInt(clamping: niceness)) }
 
+    /// Whether the calling thread is scheduled as threads are by default: SCHED_OTHER, see sched(7).
+    public static var hasUsualPolicy: Bool { sched_getscheduler(0) == 0 }
+
     /// Whether the calling thread, when it is woken, lets the one that runs on its processor go on until that sleeps or
     /// has had its share: SCHED_BATCH, see sched(7). Its nice value stays.
     public static func setPatient(_ isPatient: Bool) { _ = adit_set_thread_batch(isPatient ? 1 : 0) }

@@ -11,7 +11,7 @@ public final class RunDelay {
     public struct Sample: Equatable, Sendable {
         /// Nanoseconds in which it ran.
         public var ran: UInt64
-        /// Nanoseconds in which it was ready and another thread ran.
+        /// Nanoseconds in which it was ready and did not run: another thread did, or its processor had to wake up.
         public var waited: UInt64
         /// How often it got a processor.
         public var turns: UInt64
@@ -55,7 +55,7 @@ public final class RunDelay {
     static func parse(_ text: UnsafeRawBufferPointer) -> Sample? {
         var (number, field) = (UInt64(0), 0)
         var sample = Sample(ran: 0, waited: 0, turns: 0)
-        for index in unsafe text.indices {
+        for index in text.indices {
             let byte = unsafe text[index]
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"):

@@ -43,10 +43,13 @@ struct PatienceTests {
     @Test("A stream ends it, and so do packets by the ten thousand; it costs no more than before afterwards")
     mutating func streamsEndIt() {
         #expect(looksUntilPatient() == Patience.firstNeed)
-        // 60 ms of 100, and waits that a stream's programs cause.
-        #expect(!look(wait: 400_000, run: 6_000_000))
+        // 20 ms of 100, and waits that a stream's programs cause.
+        #expect(!look(wait: 400_000, run: 2_000_000))
         #expect(looksUntilPatient() == Patience.firstNeed)
-        #expect(!look(isCrowded: true))
+        #expect(!look(wait: 400_000, isCrowded: true))
+        #expect(looksUntilPatient() == Patience.firstNeed)
+        patience.giveUp()
+        #expect(!patience.isPatient)
         #expect(looksUntilPatient() == Patience.firstNeed)
     }
 
@@ -73,20 +76,33 @@ struct PatienceTests {
 
     @Test("What it takes has a limit")
     mutating func needIsLimited() {
+        var count = 0
         for _ in 0..<20 {
-            for _ in 0..<Patience.largestNeed where !patience.isPatient { _ = look() }
-            #expect(patience.isPatient)
+            count = 0
+            while !patience.isPatient, count <= Patience.largestNeed {
+                time += Patience.interval
+                sample.turns += 1
+                _ = patience.hasChanged(at: Timestamp(nanoseconds: time), sample, isCrowded: false)
+                count += 1
+            }
             #expect(!look(wait: Patience.longWait + 1))
         }
+        #expect(count == Patience.largestNeed)
     }
 
-    @Test("Counters that begin again are no long wait, and trap nothing")
-    mutating func countersThatFall() {
-        #expect(looksUntilPatient() == Patience.firstNeed)
-        sample = RunDelay.Sample(ran: 0, waited: 0, turns: 0)
-        time += Patience.interval
-        _ = patience.hasChanged(at: Timestamp(nanoseconds: time), sample, isCrowded: false)
-        sample = RunDelay.Sample(ran: .max, waited: .max, turns: .max)
-        _ = patience.hasChanged(at: Timestamp(nanoseconds: time), sample, isCrowded: false)
+    @Test("Without figures, or with ones that mean nothing, there is none, and nothing traps")
+    mutating func withoutFigures() {
+        for figures in [nil, RunDelay.Sample(ran: 0, waited: 0, turns: 0), sample] {
+            #expect(looksUntilPatient() == Patience.firstNeed)
+            time += Patience.interval
+            let hasChanged = patience.hasChanged(at: Timestamp(nanoseconds: time), figures, isCrowded: false)
+            #expect(hasChanged && !patience.isPatient)
+            patience = Patience()
+            sample = RunDelay.Sample(ran: 0, waited: 0, turns: 0)
+        }
+        _ = look()
+        let huge = RunDelay.Sample(ran: .max, waited: .max, turns: .max)
+        _ = patience.hasChanged(at: Timestamp(nanoseconds: .max), huge, isCrowded: false)
+        #expect(!patience.isPatient)
     }
 }

@@ -39,10 +39,11 @@ struct RunDelayTests {
             seen.withLock { $0 = [before, after] }
         }.join()
         let samples = seen.withLock { $0 }
-        // A kernel without these counts gives none.
-        guard samples.count == 2 else { return }
+        // A kernel without these counts has no file.
+        guard access("/proc/thread-self/schedstat", R_OK) == 0 else { return }
+        try #require(samples.count == 2)
         let before = try #require(samples[0]), after = try #require(samples[1])
-        #expect(after.turns >= before.turns + 20)
+        #expect(after.turns > before.turns)
         #expect(after.ran > before.ran)
         #expect(after.meanWait(since: before) != nil)
     }
@@ -57,6 +58,7 @@ struct RunDelayTests {
             let usual = [sched_getscheduler(0), getpriority(CInt(PRIO_PROCESS.rawValue), 0)]
             seen.withLock { $0 = patient + usual }
         }.join()
+        #expect(PinnedThread.hasUsualPolicy == (sched_getscheduler(0) == 0))
         let (batch, other): (CInt, CInt) = (3, 0)  // SCHED_BATCH and SCHED_OTHER
         #expect(seen.withLock { $0 } == [batch, 5, other, 5])
     }
