@@ -56,7 +56,7 @@ struct Patience {
         return isPatient != wasPatient
     }
 
-    /// Ends it, as packets come by the ten thousand.
+    /// Ends it: packets come by the ten thousand, or no longer do.
     mutating func giveUp() {
         calmLooks = 0
         isPatient = false

@@ -176,10 +176,7 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
     private mutating func finishTurn() {
         let now = MonotonicClock.now()
         inbound.noteNewest(now: now)
-        if arrivals.hasChanged(at: now) {
-            patience.giveUp()
-            setPriority()
-        }
+        if arrivals.hasChanged(at: now) { changePriority() }
         if patience.isDue(at: now) { judgePatience(now) }
         if now.nanoseconds >= nextPathCheck { checkPath(now) }
         countUnreadable()
@@ -188,12 +185,13 @@ struct Worker<Device: PacketDevice, Transport: DatagramTransport>: ~Copyable {
 
     @inline(never) private mutating func judgePatience(_ now: Timestamp) {
         guard patience.hasChanged(at: now, runDelay?.sample(), isCrowded: arrivals.isCrowded) else { return }
-        setPriority()
+        PinnedThread.setPatient(patience.isPatient)
     }
 
     /// A crowded worker waits by itself, and then runs before nobody.
-    @inline(never) private mutating func setPriority() {
-        if runDelay != nil { PinnedThread.setPatient(patience.isPatient) }
+    @inline(never) private mutating func changePriority() {
+        if patience.isPatient { PinnedThread.setPatient(false) }
+        patience.giveUp()
         guard let niceness else { return }
         PinnedThread.setNiceness(arrivals.isCrowded ? max(niceness, 0) : niceness)
     }

@@ -92,7 +92,7 @@ struct PatienceTests {
 
     @Test("Without figures, or with ones that mean nothing, there is none, and nothing traps")
     mutating func withoutFigures() {
-        for figures in [nil, RunDelay.Sample(ran: 0, waited: 0, turns: 0), sample] {
+        for figures in [nil, RunDelay.Sample(ran: 0, waited: 0, turns: 0)] {
             #expect(looksUntilPatient() == Patience.firstNeed)
             time += Patience.interval
             let hasChanged = patience.hasChanged(at: Timestamp(nanoseconds: time), figures, isCrowded: false)

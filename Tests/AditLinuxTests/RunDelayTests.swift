@@ -50,15 +50,17 @@ struct RunDelayTests {
 
     @Test("A patient thread is a batch thread with the nice value it had")
     func patience() throws {
-        let seen = Mutex<[CInt]>([])
+        let seen = Mutex<[CInt]>([]), isUsual = Mutex<[Bool]>([])
         try PinnedThread(name: "patient", niceness: 5) {
             PinnedThread.setPatient(true)
+            isUsual.withLock { $0.append(PinnedThread.hasUsualPolicy) }
             let patient = [sched_getscheduler(0), getpriority(CInt(PRIO_PROCESS.rawValue), 0)]
             PinnedThread.setPatient(false)
+            isUsual.withLock { $0.append(PinnedThread.hasUsualPolicy) }
             let usual = [sched_getscheduler(0), getpriority(CInt(PRIO_PROCESS.rawValue), 0)]
             seen.withLock { $0 = patient + usual }
         }.join()
-        #expect(PinnedThread.hasUsualPolicy == (sched_getscheduler(0) == 0))
+        #expect(isUsual.withLock { $0 } == [false, true])
         let (batch, other): (CInt, CInt) = (3, 0)  // SCHED_BATCH and SCHED_OTHER
         #expect(seen.withLock { $0 } == [batch, 5, other, 5])
     }
